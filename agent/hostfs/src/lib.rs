@@ -1,0 +1,14 @@
+//! Text of `/proc`, `/sys` and cgroups to structs.
+//!
+//! Users: the agent's collectors and the lab's host observer. Every reader takes [`Roots`], so that a
+//! fixture tree or a host's file systems mounted elsewhere read the same way. Nothing here knows
+//! Prometheus, Docker, async or logging; a reader returns a value or an [`Error`] that names file and line.
+
+mod error;
+mod roots;
+
+pub use error::Error;
+pub use roots::{Roots, read_into};
+
+/// What every reader returns.
+pub type Result<T> = std::result::Result<T, Error>;

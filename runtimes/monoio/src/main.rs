@@ -1,0 +1,2 @@
+//! Socket I/O of one engine.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What a server does with bytes; no I/O.

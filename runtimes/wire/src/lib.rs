@@ -1,0 +1,1 @@
+//! Messages, formats and framings; no I/O.
