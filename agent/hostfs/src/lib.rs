@@ -5,10 +5,16 @@
 //! Prometheus, Docker, async or logging; a reader returns a value or an [`Error`] that names file and line.
 
 mod error;
+pub mod loadavg;
+pub mod process;
 mod roots;
+pub mod sock_diag;
+mod source;
+pub mod text;
 
 pub use error::Error;
 pub use roots::{Roots, read_into};
+pub use source::Source;
 
 /// What every reader returns.
 pub type Result<T> = std::result::Result<T, Error>;
