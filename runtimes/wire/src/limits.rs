@@ -1,0 +1,24 @@
+//! Bounds on everything that a peer can make grow.
+
+/// Largest request body in bytes, in either protocol. An echo payload of 256 KiB, the largest that scenarios
+/// send, fits with room; a connection can make a server hold no more than this plus one head.
+pub const BODY_BYTES: usize = 1 << 20;
+
+/// Largest HTTP head (request line and headers) in bytes. nginx and hyper refuse in the same region.
+pub const HEAD_BYTES: usize = 8 << 10;
+
+/// Most headers in an HTTP head. Browsers send fewer than 30.
+pub const HEADERS: usize = 64;
+
+/// Largest note text in bytes of UTF-8. It bounds a shard's store: see `service::store`.
+pub const TEXT_BYTES: usize = 4 << 10;
+
+/// Most notes in one page.
+pub const PAGE_NOTES: u32 = 100;
+
+/// Notes in a page when the request names no limit.
+pub const PAGE_NOTES_DEFAULT: u32 = 10;
+
+/// Largest reply body that a client accepts: a full page of the longest texts, each byte of which JSON may
+/// write as `\u0000`, is 2.4 MiB.
+pub const REPLY_BODY_BYTES: usize = 4 << 20;
