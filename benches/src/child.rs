@@ -1,0 +1,215 @@
+//! Processes that the lab starts: pinned, watched, and never left behind.
+//!
+//! A [`Child`] is killed when it is dropped, and by the kernel when the lab itself dies, even by SIGKILL
+//! (PR_SET_PDEATHSIG, prctl(2)). The kernel sends that signal when the *thread* that forked exits, so
+//! children are started from the main thread only.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::thread::CpuSet;
+
+/// Lines of a child that may wait to be read; more block the child, which is its own loss.
+const LINES: usize = 64;
+
+/// Longest line that is taken from a child, in bytes; ready lines and summaries are a few kilobytes.
+const LINE_LIMIT: u64 = 1 << 20;
+
+/// The end of a child's stderr that is kept to explain its failure, in bytes.
+const STDERR_KEPT: usize = 4096;
+
+/// How often a wait looks at the clock and at the stop flag.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A process that dies with the lab.
+pub struct Child {
+    process: std::process::Child,
+    pidfd: OwnedFd,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// What a wait for a line gave.
+#[derive(Debug)]
+pub enum Line {
+    /// A line, without its end.
+    Said(String),
+    /// The child closed its stdout, as it does when it exits.
+    Ended,
+    /// Nothing came in time, or the wait was interrupted.
+    Nothing,
+}
+
+impl Child {
+    /// Starts `command` on `cpus` in a process group of its own, so that Ctrl-C reaches the lab alone.
+    ///
+    /// # Errors
+    /// Those of fork and exec.
+    pub fn start(mut command: Command, cpus: &[usize]) -> std::io::Result<Self> {
+        let mut set = CpuSet::new();
+        cpus.iter().for_each(|cpu| set.set(*cpu));
+        let parent = rustix::process::getpid();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        // SAFETY: between fork and exec only async-signal-safe calls are made (prctl, getppid,
+        // sched_setaffinity are plain system calls), and nothing is allocated.
+        unsafe {
+            command.pre_exec(move || {
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                // The lab may have died between fork and prctl.
+                if rustix::process::getppid() != Some(parent) {
+                    return Err(rustix::io::Errno::SRCH.into());
+                }
+                rustix::thread::sched_setaffinity(None, &set)?;
+                Ok(())
+            });
+        }
+        let mut process = command.spawn()?;
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let stderr = process.stderr.take().expect("stderr is piped");
+        let (sender, lines) = sync_channel(LINES);
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            loop {
+                let mut line = String::new();
+                match reader.by_ref().take(LINE_LIMIT).read_line(&mut line) {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {
+                        if sender.send(line.trim_end().to_owned()).is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+        let stderr = Some(std::thread::spawn(move || tail(stderr)));
+        let pid = Pid::from_child(&process);
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Self { process, pidfd, lines, stderr })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for the next line of stdout for `timeout` at most, or until `stop` says so.
+    pub fn line(&self, timeout: Duration, stop: &dyn Fn() -> bool) -> Line {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left.min(LOOK)) {
+                Ok(line) => return Line::Said(line),
+                Err(RecvTimeoutError::Disconnected) => return Line::Ended,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() || stop() => return Line::Nothing,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Asks the process to end (SIGTERM); its last lines can still be read.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Asks the process to end and waits; kills it after `grace`. Its status, `None` when it had to be killed.
+    pub fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
+        self.terminate();
+        let ended = self.wait(grace);
+        if ended.is_none() {
+            self.kill();
+        }
+        ended
+    }
+
+    /// Waits until the process ends, `timeout` at most.
+    pub fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Some(status);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let mut ends = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            let wait = left.min(LOOK);
+            // An error (EINTR) only means looking again.
+            let _ = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() }));
+        }
+    }
+
+    /// Sends a signal; a process that is gone already does not mind.
+    fn signal(&self, signal: Signal) {
+        // Through the pidfd, which can never mean another process; ESRCH means that it is gone.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    fn kill(&mut self) {
+        // Both fail only when the process is gone, which is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// The end of the process's stderr; waits until the process has closed it, so call it after the end.
+    pub fn stderr(&mut self) -> String {
+        self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Reads to the end and keeps the last part.
+fn tail(mut from: impl Read) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        kept.extend_from_slice(&buffer[..count]);
+        if kept.len() > 2 * STDERR_KEPT {
+            kept.drain(..kept.len() - STDERR_KEPT);
+        }
+    }
+    String::from_utf8_lossy(&kept).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that a child's lines arrive in order, that its end is seen and that its stderr is kept.
+    #[test]
+    fn lines_status_and_stderr_are_seen() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two; echo why >&2; exit 3"]);
+        let mut child = Child::start(command, &crate::plan::Cpus::allowed().unwrap()).unwrap();
+        let second = Duration::from_secs(10);
+        assert!(matches!(child.line(second, &|| false), Line::Said(line) if line == "one"));
+        assert!(matches!(child.line(second, &|| false), Line::Said(line) if line == "two"));
+        assert!(matches!(child.line(second, &|| false), Line::Ended));
+        assert_eq!(child.wait(second).and_then(|status| status.code()), Some(3));
+        assert_eq!(child.stderr(), "why");
+    }
+
+    /// Shows that a child that ignores SIGTERM is killed after its grace, and that none outlives its handle.
+    #[test]
+    fn stubborn_children_are_killed() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
+        let mut child = Child::start(command, &crate::plan::Cpus::allowed().unwrap()).unwrap();
+        assert!(matches!(child.line(Duration::from_secs(10), &|| false), Line::Said(_)));
+        let pid = child.pid();
+        assert_eq!(child.stop(Duration::from_millis(200)), None);
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+}

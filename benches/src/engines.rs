@@ -1,0 +1,100 @@
+//! `engines.toml`: the contenders, each a process behind the server contract.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::failure::{Failure, unknown};
+use crate::scenario::explain_toml;
+
+/// The engines file that the lab is built with; `--engines` names another one.
+pub const BUILT_IN: &str = include_str!("../engines.toml");
+
+/// One contender.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Its name, the same in rows, plots and metrics.
+    pub name: String,
+    /// Cargo package that the server's binary is built from; `None` for a program that is there already.
+    #[serde(default)]
+    pub package: Option<String>,
+    /// Name of the package's binary, or the path of a program.
+    pub binary: String,
+    /// Arguments before those of the server contract.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// `io_uring` or `epoll`.
+    pub interface: String,
+    /// What a reader of `lab list` should know about it.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// All engines, by name.
+#[derive(Clone, Debug)]
+pub struct Engines(BTreeMap<String, Engine>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    engine: Vec<Engine>,
+}
+
+impl Engines {
+    /// Reads the file at `path`, or the built-in one.
+    ///
+    /// # Errors
+    /// A usage failure that names the wrong key or the engine that stands there twice.
+    pub fn load(path: Option<&Path>) -> anyhow::Result<Self> {
+        let (name, text) = match path {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::Usage(format!("engines file {}: {error}", path.display())))?;
+                (path.display().to_string(), text)
+            }
+            None => ("engines.toml".to_owned(), BUILT_IN.to_owned()),
+        };
+        Self::parse(&text).with_context(|| name)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let file: File = toml::from_str(text).map_err(|error| explain_toml(&error))?;
+        let mut engines = BTreeMap::new();
+        for engine in file.engine {
+            if let Some(twice) = engines.insert(engine.name.clone(), engine) {
+                return Err(Failure::Usage(format!("engine {:?} stands there twice", twice.name)).into());
+            }
+        }
+        Ok(Self(engines))
+    }
+
+    /// The engine of this name.
+    ///
+    /// # Errors
+    /// A usage failure that names the nearest engine.
+    pub fn named(&self, name: &str) -> Result<&Engine, Failure> {
+        self.0.get(name).ok_or_else(|| unknown("engine", name, self.0.keys().map(String::as_str)))
+    }
+
+    /// Every engine, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Engine> {
+        self.0.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that the built-in file reads, and that a near miss is named.
+    #[test]
+    fn names_the_nearest_engine() {
+        let engines = Engines::load(None).unwrap();
+        assert_eq!(engines.named("mio").unwrap().interface, "epoll");
+        let said = engines.named("monoio-urin").unwrap_err().to_string();
+        assert!(said.contains("did you mean \"monoio-uring\"?"), "{said}");
+    }
+}

@@ -1,0 +1,141 @@
+//! When requests are due.
+
+/// The arrival process of a whole run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pacing {
+    /// Open loop, evenly spaced at this many requests per second.
+    Constant(f64),
+    /// Open loop, exponential gaps with this mean rate: independent users.
+    Poisson(f64),
+    /// Closed loop: each reply triggers the next request.
+    Closed,
+}
+
+impl Pacing {
+    /// The same process, thinned to one of `parts` threads.
+    pub(crate) fn share(self, parts: usize) -> Self {
+        match self {
+            Self::Constant(rate) => Self::Constant(rate / parts as f64),
+            Self::Poisson(rate) => Self::Poisson(rate / parts as f64),
+            Self::Closed => Self::Closed,
+        }
+    }
+}
+
+/// The intended send times of one worker, in order.
+///
+/// One arrival process for all connections of the worker, dealt out in turn, costs one comparison per
+/// turn of the loop whatever the number of connections; a timer per connection would not be evener, since
+/// dealing N connections in turn at rate R is each of them at R/N with evenly spread phases.
+pub(crate) struct Arrivals {
+    pacing: Pacing,
+    start: u64,
+    issued: u64,
+    next: u64,
+    random: SplitMix64,
+}
+
+impl Arrivals {
+    /// Arrivals from `start` on; `phase` in 0..1 shifts a constant process against those of other workers.
+    pub(crate) fn new(pacing: Pacing, start: u64, phase: f64, seed: u64) -> Self {
+        let mut arrivals = Self { pacing, start, issued: 0, next: start, random: SplitMix64(seed) };
+        match pacing {
+            Pacing::Constant(rate) => {
+                arrivals.start = start + (phase * 1e9 / rate) as u64;
+                arrivals.next = arrivals.start;
+            }
+            Pacing::Poisson(_) => arrivals.advance(),
+            Pacing::Closed => arrivals.next = u64::MAX,
+        }
+        arrivals
+    }
+
+    /// When the next request is due; `u64::MAX` in closed loop.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the next due time and moves on.
+    #[inline]
+    pub(crate) fn take(&mut self) -> u64 {
+        let due = self.next;
+        self.advance();
+        due
+    }
+
+    fn advance(&mut self) {
+        self.issued += 1;
+        self.next = match self.pacing {
+            // From the count, not from the last gap, so that rounding does not add up.
+            Pacing::Constant(rate) => self.start + (self.issued as f64 * 1e9 / rate) as u64,
+            Pacing::Poisson(rate) => self.next + (-self.random.unit().ln() * 1e9 / rate) as u64,
+            Pacing::Closed => u64::MAX,
+        };
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): enough for gaps,
+/// and the same sequence for the same seed for ever, which no library promises across versions.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitMix64(pub(crate) u64);
+
+impl SplitMix64 {
+    /// The next 64 bits.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in (0, 1]: never 0, so its logarithm is finite.
+    fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Shuffles lists from a recorded seed.
+pub struct Shuffle(SplitMix64);
+
+impl Shuffle {
+    /// A shuffle that gives the same orders for the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self(SplitMix64(seed))
+    }
+
+    /// Fisher-Yates; the bias of the modulo is below 2^-50 for lists of a thousand.
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        for last in (1..list.len()).rev() {
+            list.swap(last, (self.0.next() % (last as u64 + 1)) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that a constant process keeps its rate without drift, by the time of its millionth arrival.
+    #[test]
+    fn constant_arrivals_do_not_drift() {
+        let mut arrivals = Arrivals::new(Pacing::Constant(30_000.0), 5, 0.0, 1);
+        for _ in 0..1_000_000 {
+            arrivals.take();
+        }
+        assert_eq!(arrivals.next(), 5 + (1_000_000.0 * 1e9 / 30_000.0) as u64);
+    }
+
+    /// Shows that Poisson gaps have the asked mean and, as exponential gaps do, a deviation equal to it.
+    #[test]
+    fn poisson_gaps_are_exponential() {
+        let mut arrivals = Arrivals::new(Pacing::Poisson(10_000.0), 0, 0.0, 42);
+        let times: Vec<f64> = (0..200_000).map(|_| arrivals.take() as f64).collect();
+        let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let deviation = (gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();
+        assert!((mean / 100_000.0 - 1.0).abs() < 0.01, "mean gap {mean} ns");
+        assert!((deviation / mean - 1.0).abs() < 0.02, "deviation {deviation} ns");
+    }
+}

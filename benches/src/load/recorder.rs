@@ -1,0 +1,175 @@
+//! What a run leaves: histograms and counts, which merge by adding.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
+use crate::result::Latency;
+
+/// Largest latency kept apart, in nanoseconds: one minute. Longer ones are kept as one minute.
+const HIGHEST_NS: u64 = 60_000_000_000;
+
+/// Significant decimal digits of a latency: a bucket is at most 0.1 % wide.
+const DIGITS: u8 = 3;
+
+/// Kinds of errors, few and fixed, so that rows of different runs compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// The server closed a connection.
+    Closed,
+    /// No free place to queue a request: the backlog of this generator is full.
+    Overrun,
+    /// Bytes that are not a reply.
+    Protocol,
+    /// The server said that it is over its limit (503).
+    Rejected,
+    /// The connection was reset.
+    Reset,
+    /// No reply within the time-out.
+    Timeout,
+    /// A well-formed reply with the wrong content, status or correlation id.
+    WrongReply,
+}
+
+impl ErrorKind {
+    /// As rows name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Overrun => "overrun",
+            Self::Protocol => "protocol",
+            Self::Rejected => "rejected",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::WrongReply => "wrong-reply",
+        }
+    }
+}
+
+/// One latency histogram, in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    fn new() -> Self {
+        Self(Histogram::new_with_max(HIGHEST_NS, DIGITS).expect("bounds and digits are in HdrHistogram's range"))
+    }
+
+    /// Counts one latency.
+    #[inline]
+    pub fn record(&mut self, nanoseconds: u64) {
+        self.0.saturating_record(nanoseconds);
+    }
+
+    /// The figures of a row, in microseconds.
+    pub fn summary(&self) -> Latency {
+        let at = |quantile: f64| self.0.value_at_quantile(quantile) as f64 / 1e3;
+        Latency {
+            count: self.0.len(),
+            mean_us: self.0.mean() / 1e3,
+            p50_us: at(0.5),
+            p90_us: at(0.9),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            p9999_us: at(0.9999),
+            max_us: self.0.max() as f64 / 1e3,
+        }
+    }
+
+    /// Writes `PATH.hdr` (HDR V2, deflated, nanoseconds; any HdrHistogram library reads and adds it) and
+    /// `PATH.hgrm` (the percentile text that HdrHistogram's plotter reads, microseconds).
+    ///
+    /// # Errors
+    /// Those of writing the files.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&self.0, &mut bytes).map_err(std::io::Error::other)?;
+        std::fs::write(path.with_extension("hdr"), bytes)?;
+        let mut text = Vec::new();
+        self.write_percentiles(&mut text)?;
+        std::fs::write(path.with_extension("hgrm"), text)
+    }
+
+    fn write_percentiles(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        /// Lines per halving of the distance to 100 %.
+        const TICKS: u32 = 5;
+        writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
+        for step in self.0.iter_quantiles(TICKS) {
+            let quantile = step.quantile_iterated_to();
+            let value = step.value_iterated_to() as f64 / 1e3;
+            let count = self.0.count_between(0, step.value_iterated_to());
+            if quantile < 1.0 {
+                writeln!(out, "{value:>12.3} {quantile:>14.12} {count:>10} {:>14.2}", 1.0 / (1.0 - quantile))?;
+            } else {
+                writeln!(out, "{value:>12.3} {quantile:>14.12} {count:>10}")?;
+            }
+        }
+        let (mean, deviation) = (self.0.mean() / 1e3, self.0.stdev() / 1e3);
+        writeln!(out, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]")?;
+        writeln!(out, "#[Max     = {:>12.3}, Total count    = {:>12}]", self.0.max() as f64 / 1e3, self.0.len())
+    }
+}
+
+/// Histograms and counts of one worker or of a whole run.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// From the intended send time to the reply.
+    pub response: Latencies,
+    /// From the actual send to the reply.
+    pub service: Latencies,
+    /// Actual minus intended send time of requests that no earlier reply held back.
+    pub lag: Latencies,
+    /// Requests of the window that got the right reply.
+    pub completed: u64,
+    /// Requests sent, warm-up included.
+    pub sent: u64,
+    /// What went wrong, by kind.
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// The first error in words, as an example of what the counts mean.
+    pub example: Option<String>,
+}
+
+impl Recorder {
+    /// Nothing recorded.
+    #[allow(clippy::new_without_default, reason = "an empty recorder allocates its histograms, which is no cheap default")]
+    pub fn new() -> Self {
+        let empty = Latencies::new();
+        Self {
+            response: empty.clone(),
+            service: empty.clone(),
+            lag: empty,
+            completed: 0,
+            sent: 0,
+            errors: BTreeMap::new(),
+            example: None,
+        }
+    }
+
+    /// Counts an error; `example` is only asked for the first one.
+    pub fn error(&mut self, kind: ErrorKind, count: u64, example: impl FnOnce() -> String) {
+        if count > 0 {
+            *self.errors.entry(kind).or_default() += count;
+            self.example.get_or_insert_with(example);
+        }
+    }
+
+    /// Adds another worker's record.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in
+            [(&mut self.response, &other.response), (&mut self.service, &other.service), (&mut self.lag, &other.lag)]
+        {
+            mine.0.add(&theirs.0).expect("all histograms have the same bounds");
+        }
+        self.completed += other.completed;
+        self.sent += other.sent;
+        for (kind, count) in &other.errors {
+            *self.errors.entry(*kind).or_default() += count;
+        }
+        if self.example.is_none() {
+            self.example.clone_from(&other.example);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! One thread of the generator: its share of the connections on one epoll instance.
+//!
+//! Sockets are registered once, edge-triggered, for reading and writing, so that no request costs an
+//! `epoll_ctl`. A request is one `send`, a reply one `recv` (a read shorter than the buffer has drained the
+//! socket), and a turn of the loop one `epoll_pwait2` whose nanosecond time-out is the next due request.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::thread::CpuSet;
+
+use wire::client::{Reply, Request, parse_reply};
+
+use super::clock::Clock;
+use super::connection::{Connection, Flight};
+use super::pacing::{Arrivals, Pacing};
+use super::recorder::{ErrorKind, Recorder};
+use super::workload::Workload;
+use super::{Error, Schedule, Spec, connect};
+
+/// Bytes of the shared read buffer. Larger than the replies of one turn of a connection, so that a read
+/// that fills it is rare and the one that does not needs no second read.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// Events taken per wait.
+const EVENTS: usize = 512;
+
+/// Requests sent per turn of the loop before replies are looked at, so that a burst of due requests does
+/// not delay the time stamps of replies that are there already.
+const SENDS_PER_TURN: usize = 64;
+
+/// Requests that may wait for busy connections of one worker before they are refused and counted as
+/// overrun: 16 MiB of due times. A server that falls behind this far is over its limit.
+const BACKLOG_LIMIT: usize = 2_000_000;
+
+/// Longest wait of the loop, so that a stop flag is seen in time.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// One thread's share of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    number: usize,
+    of: usize,
+    connections: usize,
+    cpu: Option<usize>,
+}
+
+impl Part {
+    /// Share `number` of `of` equal ones; the first ones take the remainder.
+    pub(crate) fn of(spec: &Spec, number: usize, of: usize) -> Self {
+        let whole = spec.connections as usize;
+        let connections = whole / of + usize::from(number < whole % of);
+        Self { number, of, connections, cpu: spec.cpus.get(number).copied() }
+    }
+}
+
+/// What a worker leaves.
+pub(crate) struct Finished {
+    pub(crate) recorder: Recorder,
+    pub(crate) alive: u32,
+    pub(crate) ended_early: Option<String>,
+    pub(crate) ended_at: u64,
+}
+
+/// A connected worker.
+pub(crate) struct Worker<'a> {
+    spec: &'a Spec,
+    part: Part,
+    clock: Clock,
+    workload: Workload,
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    alive: usize,
+    backlog: usize,
+    next_connection: usize,
+    next_card: usize,
+    next_id: u32,
+    recorder: Recorder,
+    outgoing: Vec<u8>,
+    /// The window, for what is recorded.
+    window: (u64, u64),
+    /// Whether due requests are still issued.
+    issuing: bool,
+}
+
+impl<'a> Worker<'a> {
+    /// Pins the thread, opens its connections and registers them.
+    pub(crate) fn open(spec: &'a Spec, part: Part, workload: &Workload, clock: Clock) -> Result<Self, Error> {
+        let system = |what| move |errno: Errno| Error::System { what, source: errno.into() };
+        if let Some(cpu) = part.cpu {
+            let mut set = CpuSet::new();
+            set.set(cpu);
+            rustix::thread::sched_setaffinity(None, &set).map_err(system("sched_setaffinity"))?;
+        }
+        // The default slack of 50 µs would be added to every due time.
+        rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)).map_err(system("PR_SET_TIMERSLACK"))?;
+        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(system("epoll_create1"))?;
+        let sockets = connect::open(spec.target, part.connections, spec.timeout)?;
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        for (index, socket) in sockets.iter().enumerate() {
+            epoll::add(&epoll, socket, EventData::new_u64(index as u64), interest).map_err(system("epoll_ctl"))?;
+        }
+        let alive = sockets.len();
+        Ok(Self {
+            spec,
+            part,
+            clock,
+            workload: workload.clone(),
+            epoll,
+            connections: sockets.into_iter().map(Connection::new).collect(),
+            alive,
+            backlog: 0,
+            next_connection: 0,
+            next_card: 0,
+            next_id: 1,
+            recorder: Recorder::new(),
+            outgoing: Vec::with_capacity(READ_BUFFER),
+            window: (u64::MAX, u64::MAX),
+            issuing: true,
+        })
+    }
+
+    /// Offers the load of `schedule`, then waits for the replies that are still out.
+    pub(crate) fn drive(mut self, schedule: Schedule, stop: &AtomicBool) -> Result<Finished, Error> {
+        self.window = (schedule.window_start, schedule.window_end);
+        let phase = self.part.number as f64 / self.part.of as f64;
+        let seed = self.spec.seed.wrapping_add(self.part.number as u64);
+        let mut arrivals = Arrivals::new(self.spec.pacing.share(self.part.of), schedule.start, phase, seed);
+        let mut turn = Turn::new();
+        let mut early = None;
+        if self.spec.pacing == Pacing::Closed {
+            (0..self.connections.len()).for_each(|index| self.refill(index));
+        }
+        loop {
+            let now = self.clock.now();
+            early = early.or_else(|| self.reason_to_end(stop));
+            if now >= schedule.window_end || early.is_some() {
+                break;
+            }
+            let next = self.issue_due(&mut arrivals, now);
+            self.turn(&mut turn, next.min(schedule.window_end))?;
+        }
+        let ended_at = self.clock.now();
+        let alive = u32::try_from(self.alive).unwrap_or(u32::MAX);
+        self.issuing = false;
+        self.drain(&mut turn, stop)?;
+        Ok(Finished { recorder: self.recorder, alive, ended_early: early, ended_at })
+    }
+
+    /// Why the load should end before its time.
+    fn reason_to_end(&self, stop: &AtomicBool) -> Option<String> {
+        let limit = self.spec.request_limit.map(|limit| limit.div_ceil(self.part.of as u64));
+        if stop.load(Ordering::Relaxed) {
+            Some("interrupted".to_owned())
+        } else if self.alive == 0 {
+            Some(format!("the server closed all {} connections", self.connections.len()))
+        } else if limit.is_some_and(|limit| self.recorder.sent >= limit) {
+            Some("the limit on requests was reached".to_owned())
+        } else {
+            None
+        }
+    }
+
+    /// Hands out the requests that are due, in turn over the connections; when the next one is.
+    fn issue_due(&mut self, arrivals: &mut Arrivals, now: u64) -> u64 {
+        for _ in 0..SENDS_PER_TURN {
+            if arrivals.next() > now {
+                break;
+            }
+            let due = arrivals.take();
+            let Some(index) = self.next_alive() else { break };
+            if self.connections[index].flights.len() < self.spec.in_flight as usize && self.connections[index].waiting.is_empty()
+            {
+                self.send(index, due, true);
+            } else if self.backlog < BACKLOG_LIMIT {
+                self.backlog += 1;
+                self.connections[index].waiting.push_back(due);
+            } else {
+                self.recorder.error(ErrorKind::Overrun, 1, || format!("more than {BACKLOG_LIMIT} requests wait"));
+            }
+        }
+        arrivals.next()
+    }
+
+    /// The next connection in turn that is not lost.
+    fn next_alive(&mut self) -> Option<usize> {
+        for _ in 0..self.connections.len() {
+            let index = self.next_connection;
+            self.next_connection = if index + 1 == self.connections.len() { 0 } else { index + 1 };
+            if self.connections[index].socket.is_some() {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Sends one request that was due at `due`; `prompt` when nothing but the generator itself delayed it.
+    fn send(&mut self, index: usize, due: u64, prompt: bool) {
+        self.outgoing.clear();
+        let mut flight = self.deal(due);
+        flight.sent = self.clock.now();
+        // Closed loop has no due time but the moment of sending.
+        flight.due = due.min(flight.sent);
+        if prompt && self.in_window(due) {
+            self.recorder.lag.record(flight.sent - flight.due);
+        }
+        self.connections[index].flights.push_back(flight);
+        self.flush(index);
+    }
+
+    /// Writes the next request of the deck to the outgoing bytes.
+    fn deal(&mut self, due: u64) -> Flight {
+        let card = self.next_card;
+        self.next_card = if card + 1 == self.workload.deck.len() { 0 } else { card + 1 };
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        self.workload.deck[card].write(id, &mut self.outgoing);
+        self.recorder.sent += 1;
+        Flight { id, card: card as u16, due, sent: due }
+    }
+
+    /// Sends what may be in flight on a connection: the requests that wait for it, or in closed loop new ones.
+    fn refill(&mut self, index: usize) {
+        let closed = self.spec.pacing == Pacing::Closed;
+        let free = (self.spec.in_flight as usize).saturating_sub(self.connections[index].flights.len());
+        if !self.issuing && closed {
+            return;
+        }
+        self.outgoing.clear();
+        let now = self.clock.now();
+        for _ in 0..free {
+            let due = if closed { Some(now) } else { self.connections[index].waiting.pop_front() };
+            let Some(due) = due else { break };
+            self.backlog -= usize::from(!closed);
+            let flight = Flight { sent: now, ..self.deal(due) };
+            self.connections[index].flights.push_back(flight);
+        }
+        if !self.outgoing.is_empty() {
+            self.flush(index);
+        }
+    }
+
+    /// Gives the outgoing bytes to the socket; what it does not take waits for it to become writable.
+    fn flush(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        let Some(socket) = &connection.socket else { return };
+        if !connection.unsent.is_empty() {
+            connection.unsent.extend_from_slice(&self.outgoing);
+            return;
+        }
+        match send(socket, &self.outgoing, SendFlags::NOSIGNAL) {
+            Ok(count) if count == self.outgoing.len() => {}
+            Ok(count) => connection.unsent.extend_from_slice(&self.outgoing[count..]),
+            Err(Errno::AGAIN) => connection.unsent.extend_from_slice(&self.outgoing),
+            Err(errno) => self.lose(index, ErrorKind::Reset, || format!("send: {errno}")),
+        }
+    }
+
+    /// Continues a send that the socket cut short.
+    fn resume(&mut self, index: usize) {
+        let mut unsent = mem::take(&mut self.connections[index].unsent);
+        if unsent.is_empty() {
+            return;
+        }
+        mem::swap(&mut self.outgoing, &mut unsent);
+        self.flush(index);
+    }
+
+    /// One wait, until `until` at the latest, and everything that became ready.
+    fn turn(&mut self, turn: &mut Turn, until: u64) -> Result<(), Error> {
+        let wait = Duration::from_nanos(until.saturating_sub(self.clock.now())).min(LONGEST_WAIT);
+        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
+        turn.events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut turn.events), Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::System { what: "epoll_pwait2", source: errno.into() }),
+        }
+        for event in &turn.events {
+            // Copies: the kernel packs this struct on x86-64.
+            let (index, flags) = (event.data.u64() as usize, event.flags);
+            if flags.contains(EventFlags::OUT) {
+                self.resume(index);
+            }
+            if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP) {
+                self.receive(index, &mut turn.buffer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a socket until it is drained, and takes the replies.
+    fn receive(&mut self, index: usize, buffer: &mut [u8]) {
+        loop {
+            let Some(socket) = &self.connections[index].socket else { return };
+            match recv(socket, &mut *buffer, RecvFlags::empty()) {
+                Ok((_, 0)) => return self.lose(index, ErrorKind::Closed, || "the server closed a connection".to_owned()),
+                Ok((_, count)) => {
+                    let landed = self.take_replies(index, &buffer[..count]);
+                    if let Err((kind, said)) = landed {
+                        return self.lose(index, kind, || said);
+                    }
+                    self.refill(index);
+                    if count < buffer.len() {
+                        return;
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => {}
+                Err(errno) => return self.lose(index, ErrorKind::Reset, || format!("recv: {errno}")),
+            }
+        }
+    }
+
+    /// Cuts replies from `bytes`, continuing one that was cut in two.
+    fn take_replies(&mut self, index: usize, bytes: &[u8]) -> Result<(), (ErrorKind, String)> {
+        if self.connections[index].partial.is_empty() {
+            let used = self.take_whole_replies(index, bytes)?;
+            self.connections[index].partial.extend_from_slice(&bytes[used..]);
+            return Ok(());
+        }
+        let mut partial = mem::take(&mut self.connections[index].partial);
+        partial.extend_from_slice(bytes);
+        let used = self.take_whole_replies(index, &partial)?;
+        partial.drain(..used);
+        self.connections[index].partial = partial;
+        Ok(())
+    }
+
+    /// Takes every whole reply at the start of `bytes`; how many bytes they were.
+    fn take_whole_replies(&mut self, index: usize, bytes: &[u8]) -> Result<usize, (ErrorKind, String)> {
+        let mut used = 0;
+        let now = self.clock.now();
+        while used < bytes.len() {
+            let reply = match parse_reply(self.workload.protocol, &bytes[used..]) {
+                Ok(Some(reply)) => reply,
+                Ok(None) => break,
+                Err(error) => return Err((ErrorKind::Protocol, error.to_string())),
+            };
+            used += reply.consumed;
+            let Some(flight) = self.connections[index].land(reply.id) else {
+                return Err((ErrorKind::WrongReply, "a reply that no request asked for".to_owned()));
+            };
+            self.account(flight, &reply, now);
+        }
+        Ok(used)
+    }
+
+    /// Checks a reply and records its times.
+    fn account(&mut self, flight: Flight, reply: &Reply<'_>, now: u64) {
+        let request: &mut Request = &mut self.workload.deck[flight.card as usize];
+        if let Err(mismatch) = request.check(reply) {
+            let kind = if reply.status == 503 { ErrorKind::Rejected } else { ErrorKind::WrongReply };
+            return self.recorder.error(kind, 1, || mismatch.to_string());
+        }
+        // Open loop counts requests that were due in the window, whenever their reply comes; closed loop has
+        // no due times, so it counts the replies that came in the window.
+        let origin = if self.spec.pacing == Pacing::Closed { now } else { flight.due };
+        if self.in_window(origin) {
+            self.recorder.completed += 1;
+            self.recorder.response.record(now.saturating_sub(flight.due));
+            self.recorder.service.record(now.saturating_sub(flight.sent));
+        }
+    }
+
+    fn in_window(&self, time: u64) -> bool {
+        (self.window.0..self.window.1).contains(&time)
+    }
+
+    /// Drops a connection; its requests, sent or waiting, are errors of `kind`.
+    fn lose(&mut self, index: usize, kind: ErrorKind, example: impl FnOnce() -> String) {
+        let connection = &mut self.connections[index];
+        if connection.socket.take().is_none() {
+            return;
+        }
+        self.alive -= 1;
+        self.backlog -= connection.waiting.len();
+        let lost = mem::replace(&mut connection.flights, VecDeque::new()).len()
+            + mem::replace(&mut connection.waiting, VecDeque::new()).len();
+        // A lost connection is an error even when nothing was in flight on it.
+        self.recorder.error(kind, lost.max(1) as u64, example);
+    }
+
+    /// Waits for replies that are still out; those that do not come in time are time-outs.
+    fn drain(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<(), Error> {
+        let deadline = self.clock.now() + self.spec.timeout.as_nanos() as u64;
+        let outstanding = |worker: &Self| {
+            worker.alive > 0 && worker.connections.iter().any(|c| !c.flights.is_empty() || !c.waiting.is_empty())
+        };
+        while outstanding(self) && self.clock.now() < deadline && !stop.load(Ordering::Relaxed) {
+            self.turn(turn, deadline)?;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let timeout = self.spec.timeout;
+        for connection in &self.connections {
+            let waiting = connection.waiting.iter().map(|due| (*due, None));
+            let sent = connection.flights.iter().map(|flight| (flight.due, Some(flight.sent)));
+            for (due, sent) in sent.chain(waiting) {
+                // The time waited so far is a lower bound; leaving it out would hide the worst requests.
+                if self.spec.pacing != Pacing::Closed && (self.window.0..self.window.1).contains(&due) {
+                    self.recorder.response.record(now - due);
+                    sent.iter().for_each(|sent| self.recorder.service.record(now - sent));
+                }
+                self.recorder.error(ErrorKind::Timeout, 1, || {
+                    format!("no reply within {:.1} s of the end of the load", timeout.as_secs_f64())
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Buffers of the loop, apart from the worker so that both can be borrowed.
+struct Turn {
+    events: Vec<epoll::Event>,
+    buffer: Box<[u8]>,
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self { events: Vec::with_capacity(EVENTS), buffer: vec![0; READ_BUFFER].into_boxed_slice() }
+    }
+}

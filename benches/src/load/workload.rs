@@ -1,0 +1,78 @@
+//! What is asked: a deck of pre-encoded requests, dealt in order.
+//!
+//! Encoding happens once, before the run, so that the generator's cost per request is a copy; the deck is
+//! varied (texts, pages), since one repeated message flatters branch predictors and caches.
+
+use wire::client::{Operation, Request};
+use wire::{Format, Protocol};
+
+use super::pacing::SplitMix64;
+
+/// Different requests in a deck. Large enough that a server's branch predictor cannot learn the sequence,
+/// small enough that the deck stays in the generator's cache.
+const DECK: usize = 64;
+
+/// What the requests of a run are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// The payload comes back.
+    Echo,
+    /// Seed 1's NoteService: this share of requests adds a note, the others list a page of this many.
+    Note {
+        /// 0 lists only, 1 adds only.
+        add_share: f64,
+        /// Notes in a page.
+        page: u32,
+    },
+}
+
+/// A deck, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The framing, which says how replies are cut from the stream.
+    pub protocol: Protocol,
+    /// The requests, in the order in which each worker deals them.
+    pub deck: Vec<Request>,
+}
+
+impl Workload {
+    /// Encodes a deck: the same for the same arguments.
+    pub fn new(protocol: Protocol, format: Format, kind: &Kind, payload_bytes: u32, host: &str, seed: u64) -> Self {
+        let mut random = SplitMix64(seed);
+        let deck = (0..DECK)
+            .map(|position| {
+                let operation = match kind {
+                    Kind::Echo => Operation::Echo { payload: text(&mut random, payload_bytes).into_bytes() },
+                    Kind::Note { add_share, page } => {
+                        // Spread evenly over the deck, so that every stretch of it has the asked share.
+                        let adds = |count: usize| (count as f64 * add_share) as usize;
+                        if adds(position + 1) > adds(position) {
+                            Operation::AddNote { text: text(&mut random, payload_bytes) }
+                        } else {
+                            let pages = (wire::seeded::NOTES / page.max(&1)).max(1);
+                            let offset = (random.next() % u64::from(pages)) as u32 * page;
+                            Operation::ListNotes { offset, limit: *page }
+                        }
+                    }
+                };
+                Request::new(protocol, format, &operation, host)
+            })
+            .collect();
+        Self { protocol, deck }
+    }
+}
+
+/// Readable text of `length` bytes: words, so that escaping and UTF-8 checks cost what they do on real notes.
+fn text(random: &mut SplitMix64, length: u32) -> String {
+    const WORDS: [&str; 16] = [
+        "connected", "users", "hold", "a", "socket", "each", "and", "say", "little", "until", "\"news\"", "arrive", "for",
+        "all", "of", "them",
+    ];
+    let mut text = String::with_capacity(length as usize + 16);
+    while text.len() < length as usize {
+        text.push_str(WORDS[(random.next() % WORDS.len() as u64) as usize]);
+        text.push(' ');
+    }
+    text.truncate(length as usize);
+    text
+}

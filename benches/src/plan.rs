@@ -1,0 +1,207 @@
+//! From a scenario to the list of trials in the order in which they run. Pure: the same input, the same plan.
+
+use crate::engines::{Engine, Engines};
+use crate::failure::Failure;
+use crate::load::Shuffle;
+use crate::result::{Load, Pass, Plan, PlannedTrial, SCHEMA};
+use crate::scenario::Scenario;
+
+/// Which CPUs do what. Server and generator never share one: each would measure the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cpus {
+    /// The server's, one shard each.
+    pub server: Vec<usize>,
+    /// The generator's, one thread each.
+    pub generator: Vec<usize>,
+    /// The lab's own: the observer and the readers of other processes' output.
+    pub observer: Vec<usize>,
+}
+
+impl Cpus {
+    /// Deals out the CPUs that this process may use, ascending, to a server of `server_cores`.
+    ///
+    /// Two CPUs: server, generator; the observer, which works a few hundred microseconds a second, shares the
+    /// generator's. From four on the observer gets the last one to itself and the generator up to two cores per
+    /// server core, since on loopback the sender does the receiver's softirq work.
+    ///
+    /// # Errors
+    /// An environment failure when there are not enough CPUs.
+    pub fn assign(allowed: &[usize], server_cores: usize) -> Result<Self, Failure> {
+        let needed = server_cores + 1;
+        if allowed.len() < needed {
+            return Err(Failure::Environment(format!(
+                "{} CPU(s) are allowed to this process, {needed} are needed: {server_cores} for the server, one for the load \
+                 generator; run on a larger machine, widen the cpuset or `taskset` mask, or lower server.cores",
+                allowed.len()
+            )));
+        }
+        let (server, rest) = allowed.split_at(server_cores);
+        let (generator, observer) = match rest {
+            [.., last] if rest.len() >= 3 => (&rest[..(2 * server_cores).min(rest.len() - 1)], std::slice::from_ref(last)),
+            _ => (rest, rest),
+        };
+        Ok(Self { server: server.to_vec(), generator: generator.to_vec(), observer: observer.to_vec() })
+    }
+
+    /// The CPUs that the kernel allows to this process.
+    ///
+    /// # Errors
+    /// Those of sched_getaffinity(2).
+    pub fn allowed() -> std::io::Result<Vec<usize>> {
+        let set = rustix::thread::sched_getaffinity(None)?;
+        Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+    }
+}
+
+/// A contender of a scenario: an engine under the name that it has in the result.
+#[derive(Clone, Copy, Debug)]
+struct Contender<'a> {
+    engine: &'a Engine,
+    twin: bool,
+}
+
+impl Contender<'_> {
+    fn name(&self) -> String {
+        if self.twin { format!("{}-again", self.engine.name) } else { self.engine.name.clone() }
+    }
+}
+
+/// Name of the engine behind a planned trial: twins run their original's.
+pub fn engine_of(trial: &PlannedTrial) -> &str {
+    trial.twin_of.as_deref().unwrap_or(&trial.engine)
+}
+
+/// Plans a scenario.
+///
+/// # Errors
+/// A usage failure for an engine that is not in the engines file.
+pub fn plan(scenario: &Scenario, engines: &Engines, cpus: &Cpus) -> Result<Plan, Failure> {
+    let mut contenders = Vec::new();
+    for name in &scenario.engines {
+        contenders.push(Contender { engine: engines.named(name)?, twin: false });
+        if scenario.twin.as_ref() == Some(name) {
+            contenders.push(Contender { engine: engines.named(name)?, twin: true });
+        }
+    }
+    let mut trials = Vec::new();
+    let mut shuffle = Shuffle::new(scenario.rounds.seed);
+    for round in 1..=scenario.rounds.count {
+        let mut once = combinations(scenario, &contenders, round, Pass::Timing);
+        shuffle.shuffle(&mut once);
+        trials.append(&mut once);
+    }
+    if scenario.rounds.syscalls {
+        contenders.retain(|contender| !contender.twin);
+        trials.append(&mut combinations(scenario, &contenders, 0, Pass::Syscalls));
+    }
+    for (index, trial) in (0..).zip(&mut trials) {
+        trial.index = index;
+    }
+    Ok(Plan {
+        schema: SCHEMA,
+        scenario: scenario.name.clone(),
+        question: scenario.question.clone(),
+        seed: scenario.rounds.seed,
+        rounds: scenario.rounds.count,
+        server_cpus: cpus.server.clone(),
+        generator_cpus: cpus.generator.clone(),
+        trials,
+    })
+}
+
+/// Every contender with every protocol and format, once.
+fn combinations(scenario: &Scenario, contenders: &[Contender<'_>], round: u32, pass: Pass) -> Vec<PlannedTrial> {
+    let mut trials = Vec::new();
+    for contender in contenders {
+        for protocol in &scenario.protocols {
+            for format in &scenario.formats {
+                trials.push(PlannedTrial {
+                    index: 0,
+                    round,
+                    pass,
+                    engine: contender.name(),
+                    twin_of: contender.twin.then(|| contender.engine.name.clone()),
+                    interface: contender.engine.interface.clone(),
+                    protocol: protocol.clone(),
+                    service: scenario.workload.service.clone(),
+                    format: format.clone(),
+                    load: load(scenario, pass),
+                });
+            }
+        }
+    }
+    trials
+}
+
+/// The load of one trial. Counting system calls needs no long window: the count per request hardly varies.
+fn load(scenario: &Scenario, pass: Pass) -> Load {
+    const SYSCALLS_WINDOW_SECONDS: f64 = 0.5;
+    let asked = &scenario.load;
+    let open = asked.mode == "open";
+    Load {
+        mode: asked.mode.clone(),
+        arrivals: open.then(|| asked.arrivals.clone()),
+        rate: asked.rate,
+        connections: asked.connections,
+        in_flight: asked.in_flight,
+        payload_bytes: scenario.workload.payload_bytes,
+        warmup_seconds: asked.warmup_seconds,
+        measure_seconds: match pass {
+            Pass::Timing => asked.measure_seconds,
+            Pass::Syscalls => asked.measure_seconds.min(SYSCALLS_WINDOW_SECONDS),
+        },
+    }
+}
+
+/// Seconds of load that a plan takes, start and stop of the processes not counted.
+pub fn seconds(plan: &Plan) -> f64 {
+    plan.trials.iter().map(|trial| trial.load.warmup_seconds + trial.load.measure_seconds).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demo() -> Plan {
+        let scenario = Scenario::load("demo").unwrap();
+        plan(&scenario, &Engines::load(None).unwrap(), &Cpus::assign(&[0, 1], 1).unwrap()).unwrap()
+    }
+
+    /// Shows that each round holds every combination once, in an order of its own, the same for the same seed.
+    #[test]
+    fn rounds_are_complete_shuffled_and_repeatable() {
+        let plan = demo();
+        assert_eq!(plan, demo());
+        let order = |round: u32| -> Vec<(String, String)> {
+            plan.trials.iter().filter(|t| t.round == round).map(|t| (t.engine.clone(), t.format.clone())).collect()
+        };
+        let sorted = |mut list: Vec<(String, String)>| {
+            list.sort();
+            list
+        };
+        assert_eq!(order(1).len(), 15, "four engines and a twin, three formats");
+        assert_eq!(sorted(order(1)), sorted(order(2)));
+        assert_ne!(order(1), order(2), "two rounds in the same order");
+        assert_eq!(order(0).len(), 12, "no system calls are counted for the twin");
+    }
+
+    /// Shows that the demo measures for less than three minutes.
+    #[test]
+    fn the_demo_is_short() {
+        assert!(seconds(&demo()) < 150.0, "{} s of load", seconds(&demo()));
+    }
+
+    /// Shows who gets which CPU on boxes of several sizes.
+    #[test]
+    fn cpus_are_dealt_out() {
+        let assign = |allowed: &[usize], cores| Cpus::assign(allowed, cores).unwrap();
+        let two = assign(&[0, 1], 1);
+        assert_eq!((two.server, two.generator, two.observer), (vec![0], vec![1], vec![1]));
+        let eight = assign(&[0, 1, 2, 3, 4, 5, 6, 7], 2);
+        assert_eq!((eight.server, eight.generator, eight.observer), (vec![0, 1], vec![2, 3, 4, 5], vec![7]));
+        let four = assign(&[4, 5, 6, 7], 1);
+        assert_eq!((four.server, four.generator, four.observer), (vec![4], vec![5, 6], vec![7]));
+        let said = Cpus::assign(&[3], 1).unwrap_err().to_string();
+        assert!(said.contains("1 CPU(s) are allowed") && said.contains("2 are needed"), "{said}");
+    }
+}
