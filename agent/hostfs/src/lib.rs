@@ -7,6 +7,10 @@
 pub mod cgroup;
 mod error;
 pub mod loadavg;
+pub mod meminfo;
+pub mod netstat;
+pub mod sockstat;
+pub mod stat;
 pub mod process;
 mod roots;
 pub mod sock_diag;

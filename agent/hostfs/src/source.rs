@@ -1,0 +1,130 @@
+//! A kernel file that is read again and again: kept open, read from its start into the same memory.
+//!
+//! Opening costs about as much as reading a small file of procfs, and a kept descriptor costs a few hundred bytes.
+//! procfs and sysfs make their text anew for every read at offset 0, so one descriptor serves for ever; when a
+//! device behind a sysfs file is gone the kernel says `ENODEV`, and the file is opened again once.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// What is read at first; most files fit. The buffer grows with the file and stays.
+const FIRST_READ: usize = 4096;
+
+/// A file to read repeatedly.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    limit: usize,
+    file: Option<File>,
+    buffer: Vec<u8>,
+}
+
+impl Source {
+    /// A source that reads at most `limit` bytes of `path`. Nothing is opened yet.
+    pub fn new(path: PathBuf, limit: usize) -> Self {
+        Self { path, limit, file: None, buffer: Vec::new() }
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole text as it is now, with the path for errors about it.
+    ///
+    /// # Errors
+    /// [`Error::Read`] as the kernel says; [`Error::TooLarge`] past the limit.
+    pub fn read(&mut self) -> Result<(&Path, &[u8])> {
+        let length = self.fill()?;
+        Ok((&self.path, &self.buffer[..length]))
+    }
+
+    /// As [`Source::read`], but `None` when the file is not there.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn read_if_present(&mut self) -> Result<Option<(&Path, &[u8])>> {
+        match self.fill() {
+            Ok(length) => Ok(Some((&self.path, &self.buffer[..length]))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fill(&mut self) -> Result<usize> {
+        if let Some(file) = &self.file {
+            match read_from_start(file, &mut self.buffer, self.limit) {
+                Ok(Some(length)) => return Ok(length),
+                Ok(None) => return Err(Error::TooLarge { path: self.path.clone(), limit: self.limit }),
+                // The device or process behind the descriptor is gone; a new one may have its name.
+                Err(_) => self.file = None,
+            }
+        }
+        let file = File::open(&self.path).map_err(|source| Error::read(&self.path, source))?;
+        match read_from_start(&file, &mut self.buffer, self.limit) {
+            Ok(Some(length)) => {
+                self.file = Some(file);
+                Ok(length)
+            }
+            Ok(None) => Err(Error::TooLarge { path: self.path.clone(), limit: self.limit }),
+            Err(source) => Err(Error::read(&self.path, source)),
+        }
+    }
+}
+
+/// Reads until the end, and returns the length; `None` past `limit`. The buffer's length only grows, so that no
+/// byte is cleared twice.
+fn read_from_start(file: &File, buffer: &mut Vec<u8>, limit: usize) -> io::Result<Option<usize>> {
+    let mut length = 0;
+    loop {
+        if length == buffer.len() {
+            if length > limit {
+                return Ok(None);
+            }
+            buffer.resize((length * 2).max(FIRST_READ).min(limit + 1), 0);
+        }
+        match file.read_at(&mut buffer[length..], length as u64) {
+            Ok(0) => return Ok(if length > limit { None } else { Some(length) }),
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that grows, shrinks, is replaced and passes the limit reads right each time.
+    #[test]
+    fn rereads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut source = Source::new(path.clone(), 10_000);
+        assert!(source.read_if_present().unwrap().is_none());
+        for length in [3, 9_999, 0, 10_000, 5] {
+            std::fs::write(&path, vec![b'x'; length]).unwrap();
+            assert_eq!(source.read().unwrap().1.len(), length);
+        }
+        std::fs::write(&path, vec![b'x'; 10_001]).unwrap();
+        assert!(matches!(source.read(), Err(Error::TooLarge { limit: 10_000, .. })));
+    }
+
+    /// A live procfs file gives new text through the same descriptor.
+    #[test]
+    fn procfs_is_fresh() {
+        let mut source = Source::new("/proc/uptime".into(), 4096);
+        let first = source.read().unwrap().1.to_vec();
+        loop {
+            if source.read().unwrap().1 != first {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+}

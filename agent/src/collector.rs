@@ -1,0 +1,113 @@
+//! What a collector is, and the table of all of them.
+//!
+//! To add one:
+//!
+//! 1. `src/collectors/NAME.rs` with the catalogue entries ([`crate::metrics!`]), a struct that implements
+//!    [`Collector`], and `pub static SPEC: Spec`. Parsing goes to `hostfs`; the collector only maps structs to families.
+//! 2. One `pub mod NAME;` line in `src/collectors/mod.rs` and one line in [`COLLECTORS`] below, both in alphabetical order.
+//!
+//! That gives it `--collector.NAME`, `--no-collector.NAME`, `?collect[]=NAME`, its success and duration samples, its
+//! deadline, `explain` and its rows in the README. `src/collectors/loadavg.rs` is the shortest example.
+//!
+//! Every collector runs under the scrape's deadline (see [`crate::scrape`]): one that hangs keeps its thread and its
+//! own samples, not the page. A collector never sees HTTP.
+
+use crate::catalogue::Metric;
+use crate::collectors::*;
+use crate::exposition::Page;
+use crate::flags::{Flag, Setup};
+
+/// One source of samples. Kept between scrapes: open files, buffers and name caches live in it.
+pub trait Collector: Send {
+    /// Reads, and writes samples to its own part of the page.
+    ///
+    /// # Errors
+    /// [`Failure::NoData`] when the host has nothing of the kind, [`Failure::Broken`] when a source could not be
+    /// read or understood. What was written before the error stays on the page.
+    fn collect(&mut self, page: &mut Page) -> Result<(), Failure>;
+}
+
+/// Why a collector has no success to report.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The host has no such hardware or feature, or it is switched off. Not worth a warning.
+    #[error("no data: {0}")]
+    NoData(String),
+    /// Something is wrong: the message names file and line.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Failure {
+    /// A failed reader: a missing file is [`Failure::NoData`], everything else [`Failure::Broken`].
+    pub fn missing_is_no_data(error: hostfs::Error) -> Self {
+        if error.is_not_found() { Self::NoData(error.to_string()) } else { error.into() }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "From takes its argument by value")]
+mod from {
+    use super::Failure;
+
+    impl From<hostfs::Error> for Failure {
+        fn from(error: hostfs::Error) -> Self {
+            Self::Broken(error.to_string())
+        }
+    }
+}
+
+/// What a collector's module says about it.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its catalogue entries.
+    pub metrics: &'static [&'static Metric],
+    /// Its own flags, beside the switch that every collector has.
+    pub flags: &'static [Flag],
+    /// Makes it. Must not fail for what the host lacks (that is [`Failure::NoData`] at each scrape), only for
+    /// flags that make no sense.
+    pub build: fn(&Setup) -> anyhow::Result<Box<dyn Collector>>,
+}
+
+/// A line of the table.
+#[derive(Debug)]
+pub struct Entry {
+    /// Name in flags, in `?collect[]=` and in the `collector` label.
+    pub name: &'static str,
+    /// Whether it runs unless switched off.
+    pub default_on: bool,
+    /// What it reads, for `--help` and the README.
+    pub about: &'static str,
+    /// The rest, from its module.
+    pub spec: &'static Spec,
+}
+
+const fn on(name: &'static str, about: &'static str, spec: &'static Spec) -> Entry {
+    Entry { name, default_on: true, about, spec }
+}
+
+#[allow(dead_code, reason = "collectors that are off by default come and go")]
+const fn off(name: &'static str, about: &'static str, spec: &'static Spec) -> Entry {
+    Entry { name, default_on: false, about, spec }
+}
+
+/// Every collector, in alphabetical order: name, whether on by default, what it reads. The defaults are node_exporter's.
+#[rustfmt::skip]
+pub static COLLECTORS: &[Entry] = &[
+    on("loadavg", "load averages", &loadavg::SPEC),
+];
+
+/// The position of a collector in [`COLLECTORS`].
+pub fn position(name: &str) -> Option<usize> {
+    COLLECTORS.iter().position(|entry| entry.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table is in order, without doubles.
+    #[test]
+    fn table_is_sorted() {
+        assert!(COLLECTORS.iter().map(|entry| entry.name).is_sorted_by(|a, b| a < b));
+    }
+}
