@@ -12,10 +12,12 @@ pub mod netstat;
 pub mod sockstat;
 pub mod stat;
 pub mod process;
+pub mod processes;
 mod roots;
 pub mod sock_diag;
 mod source;
 pub mod text;
+pub mod uring;
 
 pub use error::Error;
 pub use roots::{Roots, read_into};
