@@ -4,20 +4,48 @@
 //! fixture tree or a host's file systems mounted elsewhere read the same way. Nothing here knows
 //! Prometheus, Docker, async or logging; a reader returns a value or an [`Error`] that names file and line.
 
+pub mod attributes;
+pub mod bcache;
+pub mod bcachefs;
+pub mod bonding;
+pub mod btrfs;
 pub mod cgroup;
+pub mod cgroup_summary;
+pub mod dmi;
+pub mod drbd;
+pub mod edac;
 mod error;
+pub mod fibrechannel;
+pub mod hwmon;
+pub mod infiniband;
+pub mod ipvs;
+pub mod ksm;
+pub mod lnstat;
 pub mod loadavg;
+pub mod md;
 pub mod meminfo;
+pub mod mountstats;
+pub mod multipath;
 pub mod netstat;
-pub mod sockstat;
-pub mod stat;
+pub mod nfs;
+pub mod nvme;
+pub mod pci;
+pub mod power_supply;
+pub mod powercap;
 pub mod process;
 pub mod processes;
 mod roots;
+pub mod scsi_tape;
 pub mod sock_diag;
+pub mod sockstat;
 mod source;
+pub mod stat;
+pub mod swaps;
 pub mod text;
+pub mod thermal;
 pub mod uring;
+pub mod watchdog;
+pub mod zfs;
 
 pub use error::Error;
 pub use roots::{Roots, read_into};
