@@ -1,1 +1,29 @@
-//! What a server does with bytes; no I/O.
+//! What a server does with bytes, and everything around an engine but its socket I/O.
+//!
+//! The same code for every engine, so that engines differ in nothing but how they move bytes:
+//!
+//! * [`Handler`] and [`Connection`]: bytes in, bytes out; parsing, the note store, limits, counters.
+//! * [`run`]: arguments → listeners, signals, threads, the ready line, the counters line, exit codes.
+//! * `--admin`: Prometheus metrics, health and a CPU profile, on a thread of its own, only when asked.
+//!
+//! An engine is a `main` that calls [`run`] with a function: it gets a [`Shard`] (a bound listener, a handler, a
+//! descriptor that becomes readable when it is time to stop) and moves bytes until every connection has ended.
+
+mod admin;
+mod args;
+mod clock;
+mod counters;
+mod error;
+mod handler;
+mod listen;
+mod run;
+mod sockets;
+mod store;
+
+pub use args::Args;
+pub use counters::{Counters, ErrorKind};
+pub use error::{Error, Interface, exit};
+pub use handler::{Connection, Handler, Next, READ_BYTES};
+pub use run::{Engine, Ring, Shard, run};
+pub use sockets::Sockets;
+pub use store::{ADDED_NOTES, Store};

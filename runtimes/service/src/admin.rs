@@ -1,0 +1,232 @@
+//! `--admin`: what a server says about itself, over HTTP on loopback.
+//!
+//! * `/metrics`: the shards' counters, in Prometheus' text format.
+//! * `/healthz`: 200 while the process lives.
+//! * `/debug/pprof/folded?seconds=5&hz=99`: a CPU profile of every thread as folded stacks, for any flame graph viewer.
+//!
+//! A plain thread per request, so that nothing of it runs in a shard's loop. Loopback only: a profile shows too much.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use wire::http1::{self, Method, Parsed, Persistence};
+use wire::{Format, Protocol, Status, limits};
+
+use crate::clock::Clock;
+use crate::counters::{Counters, ErrorKind, Totals};
+use crate::{Engine, Error};
+
+/// Requests served at a time; more are closed unanswered. One scraper, one person, one profile and a spare.
+const REQUESTS: usize = 4;
+
+/// How long a peer may take to send its request or to take the reply.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Profiles: default and most seconds, default and most samples per second of CPU time.
+const PROFILE_SECONDS: (u64, u64) = (5, 60);
+const PROFILE_HZ: (u64, u64) = (99, 999);
+
+/// What the metrics are labelled with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Labels {
+    pub(crate) engine: Engine,
+    pub(crate) protocol: Protocol,
+    pub(crate) format: Format,
+}
+
+struct Admin {
+    labels: Labels,
+    counters: Vec<Arc<Counters>>,
+    /// The profiling timer belongs to the process: one profile at a time.
+    profiling: Mutex<()>,
+    requests: AtomicUsize,
+}
+
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    if !address.ip().is_loopback() {
+        let says = format!("--admin {address} is not a loopback address: give one of 127.0.0.0/8 or [::1]");
+        return Err(Error::Usage(says));
+    }
+    TcpListener::bind(address).map_err(|source| Error::Listen { address, source })
+}
+
+pub(crate) fn start(listener: TcpListener, labels: Labels, counters: Vec<Arc<Counters>>) -> Result<(), Error> {
+    let admin = Arc::new(Admin { labels, counters, profiling: Mutex::new(()), requests: AtomicUsize::new(0) });
+    let accept = move || {
+        for stream in listener.incoming().flatten() {
+            if admin.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS {
+                let admin = Arc::clone(&admin);
+                thread::spawn(move || {
+                    // The peer's trouble, not ours.
+                    let _ = answer(&admin, stream);
+                    admin.requests.fetch_sub(1, Ordering::Relaxed);
+                });
+            } else {
+                admin.requests.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(accept)
+        .map_err(Error::system("starting the admin thread"))?;
+    Ok(())
+}
+
+/// One request a connection.
+fn answer(admin: &Admin, mut stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    let reply = loop {
+        match http1::parse_request(&bytes) {
+            Ok(Parsed::Whole(request)) => {
+                let with_body = request.method != Method::Head;
+                let page = if matches!(request.method, Method::Get | Method::Head) {
+                    page(admin, request.path, request.query)
+                } else {
+                    Page::refusal(Status::MethodNotAllowed, "GET and HEAD only")
+                };
+                break page.bytes(with_body);
+            }
+            Ok(Parsed::Partial { .. }) if bytes.len() > limits::HEAD_BYTES => {
+                break Page::refusal(Status::TooLarge, "no body is taken here").bytes(true);
+            }
+            Ok(Parsed::Partial { .. }) => match stream.read(&mut buffer)? {
+                0 => return Ok(()),
+                length => bytes.extend_from_slice(&buffer[..length]),
+            },
+            Err(error) => break Page::refusal(error.status(), &error.to_string()).bytes(true),
+        }
+    };
+    stream.write_all(&reply)
+}
+
+struct Page {
+    status: Status,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Page {
+    fn text(body: impl Into<Vec<u8>>) -> Page {
+        Page { status: Status::Ok, content_type: "text/plain", body: body.into() }
+    }
+
+    fn refusal(status: Status, says: &str) -> Page {
+        Page { status, content_type: "text/plain", body: format!("{says}\n").into_bytes() }
+    }
+
+    fn bytes(&self, with_body: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let clock = Clock::new();
+        let head = http1::begin_reply(&mut out, self.status, self.content_type, clock.date(), Persistence::Close);
+        out.extend_from_slice(&self.body);
+        http1::finish_reply(&mut out, head, with_body);
+        out
+    }
+}
+
+fn page(admin: &Admin, path: &str, query: &str) -> Page {
+    match path {
+        "/healthz" => Page::text("ok\n"),
+        "/metrics" => match metrics(admin) {
+            Ok(body) => Page { status: Status::Ok, content_type: "text/plain; version=0.0.4", body },
+            Err(error) => Page::refusal(Status::Busy, &error.to_string()),
+        },
+        "/debug/pprof/folded" => profile(admin, query),
+        _ => Page::refusal(Status::NotFound, "there are /metrics, /healthz and /debug/pprof/folded?seconds=5&hz=99"),
+    }
+}
+
+/// The counters as metrics. They live in the shards as plain atomics with one writer each, so the registry is filled for
+/// each scrape: that costs the scrape microseconds and the shards nothing.
+fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
+    let totals = Totals::of(admin.counters.iter().map(|counters| &**counters));
+    let registry = Registry::new();
+    let counter = |name: &str, help: &str, value: u64| {
+        let counter = IntCounter::new(name, help)?;
+        counter.inc_by(value);
+        registry.register(Box::new(counter))
+    };
+    counter("highload_server_connections_accepted_total", "Connections admitted.", totals.accepted)?;
+    counter("highload_server_requests_total", "Requests answered, refusals included.", totals.requests)?;
+    counter("highload_server_receive_bytes_total", "Bytes read from connections.", totals.bytes_in)?;
+    counter("highload_server_transmit_bytes_total", "Bytes of replies written to connections.", totals.bytes_out)?;
+
+    let open = IntGauge::new("highload_server_connections_open", "Connections held now.")?;
+    open.set(i64::try_from(totals.open).unwrap_or(i64::MAX));
+    registry.register(Box::new(open))?;
+
+    let opts = Opts::new("highload_server_errors_total", "Requests and connections that went wrong, by kind.");
+    let errors = IntCounterVec::new(opts, &["kind"])?;
+    for ((_, name), count) in ErrorKind::ALL.iter().zip(totals.errors) {
+        errors.with_label_values(&[*name]).inc_by(count);
+    }
+    registry.register(Box::new(errors))?;
+
+    let Labels { engine, protocol, format } = admin.labels;
+    let info = Opts::new("highload_server_info", "Always 1; the labels say which server this is.")
+        .const_label("engine", engine.name)
+        .const_label("interface", engine.interface.name())
+        .const_label("protocol", protocol.name())
+        .const_label("format", format.name())
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    let info = IntGauge::with_opts(info)?;
+    info.set(1);
+    registry.register(Box::new(info))?;
+
+    let mut body = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut body)?;
+    Ok(body)
+}
+
+/// Samples the CPU time of all threads. The sampling signal interrupts system calls: not for measured passes.
+fn profile(admin: &Admin, query: &str) -> Page {
+    let parameter = |name: &str, (default, most): (u64, u64)| {
+        let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let Some(value) = value else { return Ok(default) };
+        let parsed = value.parse().ok().filter(|number| (1..=most).contains(number));
+        parsed.ok_or_else(|| format!("{name} is `{value}`, expected 1 to {most}"))
+    };
+    let (seconds, hz) = match (parameter("seconds", PROFILE_SECONDS), parameter("hz", PROFILE_HZ)) {
+        (Ok(seconds), Ok(hz)) => (seconds, hz),
+        (Err(says), _) | (_, Err(says)) => return Page::refusal(Status::BadRequest, &says),
+    };
+    let Ok(_one) = admin.profiling.try_lock() else {
+        return Page::refusal(Status::Busy, "a profile is being taken: try again when it is done");
+    };
+    match folded(Duration::from_secs(seconds), i32::try_from(hz).expect("at most 999")) {
+        Ok(text) => Page::text(text),
+        Err(error) => Page::refusal(Status::Busy, &error.to_string()),
+    }
+}
+
+/// Folded stacks: `thread;root;…;leaf samples`, one stack a line.
+fn folded(length: Duration, hz: i32) -> pprof::Result<String> {
+    // Unwinding through these from a signal handler can deadlock (pprof's README): their frames are not sampled.
+    let blocked = ["libc", "libgcc", "pthread", "vdso"];
+    let guard = pprof::ProfilerGuardBuilder::default().frequency(hz).blocklist(&blocked).build()?;
+    thread::sleep(length);
+    let report = guard.report().build()?;
+    let mut lines: Vec<String> = report.data.iter().map(|(frames, samples)| fold(frames, *samples)).collect();
+    lines.sort_unstable();
+    Ok(lines.concat())
+}
+
+fn fold(frames: &pprof::Frames, samples: isize) -> String {
+    let mut line = frames.thread_name.clone();
+    // Leaf first in the report, root first in a folded stack; inlined functions stand inner first, too.
+    for symbol in frames.frames.iter().rev().flat_map(|inlined| inlined.iter().rev()) {
+        line.push(';');
+        line.push_str(&symbol.name().replace(';', ":"));
+    }
+    line.push_str(&format!(" {samples}\n"));
+    line
+}

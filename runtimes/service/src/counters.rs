@@ -1,0 +1,151 @@
+//! What a shard counts. Written by its own thread only, read by the admin thread and at the end.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde_json::{Map, Value, json};
+
+/// Why a request or a connection went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ErrorKind {
+    /// Bytes that are no request, or a body that is not what the operation takes.
+    BadRequest,
+    /// No such path, method or opcode.
+    NotFound,
+    /// A head, body, text or page over its limit.
+    TooLarge,
+    /// Refused by `--max-in-flight`.
+    BusyInFlight,
+    /// Refused by `--max-connections`.
+    BusyConnections,
+    /// The peer ended a connection in the middle of a request.
+    Truncated,
+    /// Reading or writing failed: reset, timeout.
+    Io,
+    /// Accepting failed.
+    Accept,
+    /// Still not finished when the time to drain was over.
+    Cut,
+}
+
+impl ErrorKind {
+    /// Every kind with its name in counters and metrics, in the order of the enum.
+    pub const ALL: [(ErrorKind, &'static str); 9] = [
+        (ErrorKind::BadRequest, "bad-request"),
+        (ErrorKind::NotFound, "not-found"),
+        (ErrorKind::TooLarge, "too-large"),
+        (ErrorKind::BusyInFlight, "busy-in-flight"),
+        (ErrorKind::BusyConnections, "busy-connections"),
+        (ErrorKind::Truncated, "truncated"),
+        (ErrorKind::Io, "io"),
+        (ErrorKind::Accept, "accept"),
+        (ErrorKind::Cut, "cut"),
+    ];
+}
+
+/// The counters of one shard, on cache lines of their own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    pub(crate) accepted: Count,
+    pub(crate) closed: Count,
+    pub(crate) requests: Count,
+    pub(crate) bytes_in: Count,
+    pub(crate) bytes_out: Count,
+    errors: [Count; ErrorKind::ALL.len()],
+}
+
+/// A count with one writer: a plain load and store, no locked instruction on the hot path.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Counters {
+    pub(crate) fn error(&self, kind: ErrorKind) {
+        self.errors[kind as usize].add(1);
+    }
+}
+
+/// Sums over shards at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) accepted: u64,
+    pub(crate) open: u64,
+    pub(crate) requests: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) errors: [u64; ErrorKind::ALL.len()],
+}
+
+impl Totals {
+    pub(crate) fn of<'a>(shards: impl IntoIterator<Item = &'a Counters>) -> Totals {
+        let mut totals = Totals::default();
+        for shard in shards {
+            totals.accepted += shard.accepted.value();
+            totals.open += shard.accepted.value().saturating_sub(shard.closed.value());
+            totals.requests += shard.requests.value();
+            totals.bytes_in += shard.bytes_in.value();
+            totals.bytes_out += shard.bytes_out.value();
+            for (total, error) in totals.errors.iter_mut().zip(&shard.errors) {
+                *total += error.value();
+            }
+        }
+        totals
+    }
+
+    /// The counters line: errors that did not happen are left out.
+    pub(crate) fn line(&self) -> String {
+        let errors: Map<String, Value> = ErrorKind::ALL
+            .iter()
+            .zip(self.errors)
+            .filter(|(_, count)| *count > 0)
+            .map(|((_, name), count)| ((*name).to_owned(), count.into()))
+            .collect();
+        let line = json!({
+            "event": "counters",
+            "accepted": self.accepted,
+            "open": self.open,
+            "requests": self.requests,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "errors": errors,
+        });
+        line.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table's order is the enum's, since kinds index the array.
+    #[test]
+    fn table_in_order() {
+        for (index, (kind, _)) in ErrorKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+    }
+
+    /// Two shards add up, and the line names only what happened.
+    #[test]
+    fn line() {
+        let shards = [Counters::default(), Counters::default()];
+        shards[0].accepted.add(2);
+        shards[1].accepted.add(1);
+        shards[1].closed.add(1);
+        shards[1].error(ErrorKind::Io);
+        let line: Value = serde_json::from_str(&Totals::of(&shards).line()).unwrap();
+        assert_eq!(line["accepted"], 3);
+        assert_eq!(line["open"], 2);
+        assert_eq!(line["errors"], json!({"io": 1}));
+    }
+}

@@ -1,0 +1,52 @@
+//! One frame: parse, perform, reply.
+
+use wire::frame::{self, Opcode, Parsed};
+use wire::{Format, Status};
+
+use super::{Connection, Operation, Parts, Refusal, Step, bad_request};
+
+pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8], out: &mut Vec<u8>) -> Step {
+    let request = match frame::parse_request(bytes) {
+        Ok(Parsed::Whole(request)) => request,
+        Ok(Parsed::Partial { needed }) => return Step::Partial { needed },
+        Err(error) => {
+            let refusal = Refusal::new(error.status(), error.to_string());
+            shard.counters.error(refusal.kind);
+            refuse(out, error.id(), 0, &refusal);
+            return Step::Last(bytes.len());
+        }
+    };
+    let start = frame::begin(out, request.id, request.opcode, Status::Ok.frame());
+    let outcome = shard
+        .take_place(connection)
+        .and_then(|()| operation(shard.format, &request))
+        .and_then(|operation| shard.perform(operation, out));
+    match outcome {
+        Ok(()) => frame::finish(out, start),
+        Err(refusal) => {
+            shard.counters.error(refusal.kind);
+            out.truncate(start);
+            refuse(out, request.id, request.opcode, &refusal);
+        }
+    }
+    Step::Served(request.consumed)
+}
+
+/// Appends a reply that says why not.
+pub(super) fn refuse(out: &mut Vec<u8>, id: u32, opcode: u8, refusal: &Refusal) {
+    frame::write(out, id, opcode, refusal.status.frame(), |out| out.extend_from_slice(refusal.says.as_bytes()));
+}
+
+fn operation<'a>(format: Format, request: &frame::Frame<'a>) -> Result<Operation<'a>, Refusal> {
+    match Opcode::from_byte(request.opcode) {
+        Some(Opcode::Echo) => Ok(Operation::Echo(request.body)),
+        Some(Opcode::AddNote) => Ok(Operation::AddNote(request.body)),
+        Some(Opcode::ListNotes) => {
+            format.decode_list_notes(request.body).map(Operation::ListNotes).map_err(bad_request)
+        }
+        None => {
+            let says = format!("unknown opcode {}: 1 echo, 2 add note, 3 list notes", request.opcode);
+            Err(Refusal::new(Status::NotFound, says))
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Listeners and the limits that they depend on.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{Args, Error};
+
+/// Connections that wait to be accepted, at most. The kernel cuts it to net.core.somaxconn, whose default is the same.
+/// std and most runtimes say 128 or 1024, and a burst of connects over that costs each of them a second.
+pub(crate) const BACKLOG: u32 = 4_096;
+
+/// Descriptors that the process needs beside its connections: standard streams, listeners, rings, epoll, signal pipes,
+/// admin. Connections that are refused hold one for a moment.
+fn own_descriptors(shards: usize) -> u64 {
+    64 + 8 * shards as u64
+}
+
+/// Raises the soft limit of file descriptors to the hard one, and returns how many connections it allows.
+pub(crate) fn connection_limit(args: &Args) -> Result<u64, Error> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised).map_err(|error| Error::system("raising RLIMIT_NOFILE")(error.into()))?;
+    let limit = limit.maximum.unwrap_or(u64::MAX);
+    let own = own_descriptors(usize::from(args.shards));
+    let asked = args.max_connections.map(|asked| u64::from(asked.get()));
+    let needed = asked.unwrap_or(1) + own;
+    if needed > limit {
+        return Err(Error::Descriptors { asked: asked.unwrap_or(1), needed, limit });
+    }
+    Ok(asked.unwrap_or(limit - own))
+}
+
+/// One listener a shard, all on the same port; with several shards the kernel spreads connections by hash (SO_REUSEPORT).
+pub(crate) fn listeners(args: &Args) -> Result<Vec<TcpListener>, Error> {
+    let shards = usize::from(args.shards);
+    let mut address = args.listen;
+    let mut listeners = Vec::with_capacity(shards);
+    for _ in 0..shards {
+        // With one shard a second server on the same port must fail, not share it.
+        let listener = listener(address, shards > 1).map_err(|source| Error::Listen { address, source })?;
+        // Port 0: the first bind decides for all.
+        address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn listener(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Without this a restart would wait for the TIME_WAIT of its predecessor's connections.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    // Inherited by accepted sockets on Linux: no system call per connection, and the same for every engine.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(BACKLOG).expect("a small number"))?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accepted sockets do not wait to fill segments, though nobody sets that on them.
+    #[test]
+    fn nodelay_is_inherited() {
+        let listener = listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
+}

@@ -1,0 +1,223 @@
+//! From arguments to running shards, and from the stop signal to the counters line.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::counters::{Counters, Totals};
+use crate::handler::{Handler, Limit};
+use crate::listen::{self, BACKLOG};
+use crate::store::Store;
+use crate::{Args, Error, Interface, admin};
+
+/// How long connections may take to end after the first signal: replies that a slow peer has not yet taken. Then they
+/// are cut and counted as such.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Who serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine {
+    /// The engine's name, the same in engines.toml, rows and plots.
+    pub name: &'static str,
+    /// What it does its socket I/O with.
+    pub interface: Interface,
+}
+
+/// The features of a ring that are in force, for the ready line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ring {
+    /// Submission queue entries.
+    pub entries: u32,
+    /// IORING_SETUP_COOP_TASKRUN
+    pub coop: bool,
+    /// IORING_SETUP_SINGLE_ISSUER
+    pub single_issuer: bool,
+    /// IORING_SETUP_DEFER_TASKRUN
+    pub defer: bool,
+}
+
+impl Ring {
+    fn to_json(self) -> Value {
+        let Ring { entries, coop, single_issuer, defer } = self;
+        json!({"entries": entries, "coop_taskrun": coop, "single_issuer": single_issuer, "defer_taskrun": defer})
+    }
+}
+
+/// One thread's share of the server.
+#[derive(Debug)]
+pub struct Shard {
+    /// Bound, listening, not blocking; TCP_NODELAY is inherited by what it accepts.
+    pub listener: TcpListener,
+    /// Becomes readable when it is time to stop; not blocking.
+    pub stop: UnixStream,
+    /// Turns bytes into bytes.
+    pub handler: Handler,
+    common: Arc<Common>,
+}
+
+/// What the shards share.
+#[derive(Debug)]
+struct Common {
+    counters: Vec<Arc<Counters>>,
+    ready: Mutex<Ready>,
+    draining: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Ready {
+    missing: usize,
+    line: Value,
+}
+
+impl Shard {
+    /// Says that this shard's loop is set up. The last one to say so prints the ready line.
+    pub fn ready(&self, ring: Option<Ring>) {
+        let mut ready = self.common.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.missing -= 1;
+        if ready.missing == 0 {
+            ready.line["ring"] = ring.map_or(Value::Null, Ring::to_json);
+            print_line(&ready.line.to_string());
+        }
+    }
+
+    /// Starts the time that draining may take. To be called when `stop` becomes readable.
+    pub fn draining(&self) {
+        if self.common.draining.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let common = Arc::clone(&self.common);
+        // Not joined: the process ends either with it or before it.
+        thread::spawn(move || {
+            thread::sleep(DRAIN);
+            let mut totals = common.totals();
+            totals.errors[crate::ErrorKind::Cut as usize] += totals.open;
+            print_line(&totals.line());
+            std::process::exit(0);
+        });
+    }
+}
+
+impl Common {
+    fn totals(&self) -> Totals {
+        Totals::of(self.counters.iter().map(|counters| &**counters))
+    }
+}
+
+/// Runs a server: listens, starts a thread a shard (the first on this one), prints the ready line, serves until SIGTERM
+/// or SIGINT and the end of every connection, and prints the counters line. A second signal ends the process at once.
+///
+/// `serve` is the engine: it returns when its shard has drained, or with the error that keeps it from running.
+pub fn run(engine: Engine, args: &Args, serve: impl Fn(Shard) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    let admin = args.admin.map(admin::bind).transpose()?;
+    let connections = listen::connection_limit(args)?;
+    let listeners = listen::listeners(args)?;
+    let counters: Vec<Arc<Counters>> = listeners.iter().map(|_| Arc::default()).collect();
+    let line = ready_line(engine, args, connections, &listeners, admin.as_ref())?;
+    let ready = Mutex::new(Ready { missing: listeners.len(), line });
+    let common = Arc::new(Common { counters, ready, draining: AtomicBool::new(false) });
+    if let Some(listener) = admin {
+        let labels = admin::Labels { engine, protocol: args.protocol, format: args.format };
+        admin::start(listener, labels, common.counters.clone())?;
+    }
+    stop_at_once_on_second_signal().map_err(Error::system("installing signal handlers"))?;
+    let shards = shards(args, connections, listeners, &common)?;
+
+    thread::scope(|scope| {
+        let mut shards = shards.into_iter();
+        let first = shards.next().expect("shards are not zero");
+        let others: Vec<_> = shards.map(|shard| scope.spawn(|| serve_or_stop_all(&serve, shard))).collect();
+        let first = serve_or_stop_all(&serve, first);
+        let others = others.into_iter().map(|thread| thread.join().expect("a panic ends the server"));
+        others.fold(first, Result::and)
+    })?;
+    print_line(&common.totals().line());
+    Ok(())
+}
+
+/// A shard that cannot run takes the others with it: half a server would be measured as a whole one.
+fn serve_or_stop_all(serve: &impl Fn(Shard) -> Result<(), Error>, shard: Shard) -> Result<(), Error> {
+    serve(shard).inspect_err(|_| {
+        let _ = signal_hook::low_level::raise(SIGTERM);
+    })
+}
+
+fn shards(
+    args: &Args,
+    connections: u64,
+    listeners: Vec<TcpListener>,
+    common: &Arc<Common>,
+) -> Result<Vec<Shard>, Error> {
+    let count = listeners.len();
+    let limit = Limit::new(connections);
+    let in_flight = args.max_in_flight.map_or(u64::MAX, |max| u64::from(max.get()).div_ceil(count as u64));
+    let shard = |(index, listener)| {
+        let counters = Arc::clone(&common.counters[index]);
+        let store = Store::new(index, count);
+        let handler = Handler::new(args.protocol, args.format, store, counters, limit.clone(), in_flight);
+        let stop = stop_signal().map_err(Error::system("installing signal handlers"))?;
+        Ok(Shard { listener, stop, handler, common: Arc::clone(common) })
+    };
+    listeners.into_iter().enumerate().map(shard).collect()
+}
+
+/// A descriptor that becomes readable with SIGTERM or SIGINT (self-pipe).
+fn stop_signal() -> std::io::Result<UnixStream> {
+    let (readable, written) = UnixStream::pair()?;
+    readable.set_nonblocking(true)?;
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::low_level::pipe::register(signal, written.try_clone()?)?;
+    }
+    Ok(readable)
+}
+
+fn stop_at_once_on_second_signal() -> std::io::Result<()> {
+    let signalled = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the first signal finds the flag unset, then sets it.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&signalled))?;
+        signal_hook::flag::register(signal, Arc::clone(&signalled))?;
+    }
+    Ok(())
+}
+
+fn ready_line(
+    engine: Engine,
+    args: &Args,
+    connections: u64,
+    listeners: &[TcpListener],
+    admin: Option<&TcpListener>,
+) -> Result<Value, Error> {
+    let address = |listener: &TcpListener| -> Result<SocketAddr, Error> {
+        listener.local_addr().map_err(Error::system("reading a listener's address"))
+    };
+    // All shards share one address; a list, since an engine may come to listen on several.
+    let listening = address(listeners.first().expect("shards are not zero"))?;
+    Ok(json!({
+        "event": "ready",
+        "engine": engine.name,
+        "interface": engine.interface.name(),
+        "addresses": [listening],
+        "admin": admin.map(address).transpose()?,
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "protocol": args.protocol.name(),
+        "format": args.format.name(),
+        "shards": args.shards,
+        "max_connections": connections,
+        "max_in_flight": args.max_in_flight,
+        "backlog": BACKLOG,
+    }))
+}
+
+/// Whoever reads stdout may be gone; that is no reason to fail.
+fn print_line(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
