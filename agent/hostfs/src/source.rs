@@ -21,12 +21,13 @@ pub struct Source {
     limit: usize,
     file: Option<File>,
     buffer: Vec<u8>,
+    length: usize,
 }
 
 impl Source {
     /// A source that reads at most `limit` bytes of `path`. Nothing is opened yet.
     pub fn new(path: PathBuf, limit: usize) -> Self {
-        Self { path, limit, file: None, buffer: Vec::new() }
+        Self { path, limit, file: None, buffer: Vec::new(), length: 0 }
     }
 
     /// The file's path.
@@ -39,8 +40,8 @@ impl Source {
     /// # Errors
     /// [`Error::Read`] as the kernel says; [`Error::TooLarge`] past the limit.
     pub fn read(&mut self) -> Result<(&Path, &[u8])> {
-        let length = self.fill()?;
-        Ok((&self.path, &self.buffer[..length]))
+        self.refresh()?;
+        Ok(self.text())
     }
 
     /// As [`Source::read`], but `None` when the file is not there.
@@ -48,11 +49,26 @@ impl Source {
     /// # Errors
     /// As [`Source::read`].
     pub fn read_if_present(&mut self) -> Result<Option<(&Path, &[u8])>> {
-        match self.fill() {
-            Ok(length) => Ok(Some((&self.path, &self.buffer[..length]))),
+        match self.refresh() {
+            Ok(()) => Ok(Some(self.text())),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads the file without looking at it: [`Source::text`] does that.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn refresh(&mut self) -> Result<()> {
+        self.length = 0;
+        self.length = self.fill()?;
+        Ok(())
+    }
+
+    /// What the last successful read got, with the path for errors about it.
+    pub fn text(&self) -> (&Path, &[u8]) {
+        (&self.path, &self.buffer[..self.length])
     }
 
     fn fill(&mut self) -> Result<usize> {
