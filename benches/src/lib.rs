@@ -2,14 +2,20 @@
 //!
 //! Data flows one way: scenario and engines → plan (pure) → trial → rows in files → statistics → verdict → report.
 
-pub mod result;
-pub mod stats;
 pub mod child;
+pub mod cmd;
 pub mod engines;
 pub mod failure;
+pub mod host;
 pub mod judge;
 pub mod load;
+pub mod observe;
 pub mod plan;
+pub mod result;
 pub mod scenario;
 pub mod servers;
+pub mod session;
+pub mod stats;
 pub mod store;
+pub mod trial;
+pub mod verdict;

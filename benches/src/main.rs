@@ -1,2 +1,68 @@
-//! The lab.
-fn main() {}
+//! `lab`: arguments to a subcommand, its failure to a sentence and an exit code.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use lab::cmd;
+
+/// Compares connection-heavy servers on this box: io_uring or epoll, raw, JSON or protobuf.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, after_help = "Examples:
+  cargo lab demo                 compare everything in about three minutes, write a report
+  cargo lab doctor               is this box fit to measure on?
+  cargo lab run peak --rounds 9  a scenario of your choice
+  cargo lab report DIR           the report of a result directory again
+
+Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(cmd::run::DemoArgs),
+    Run(cmd::run::Args),
+    Report(cmd::report::Args),
+    List(cmd::list::Args),
+    Doctor(cmd::doctor::Args),
+    Load(cmd::load::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            lab::failure::exit_code(&error)
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    let stop = stop_flag()?;
+    match command {
+        Command::Demo(args) => cmd::run::demo(args, &stop),
+        Command::Run(args) => cmd::run::run(args, &stop),
+        Command::Report(args) => cmd::report::run(args),
+        Command::List(args) => cmd::list::run(args),
+        Command::Doctor(args) => cmd::doctor::run(args),
+        Command::Load(args) => cmd::load::run(args, &stop),
+    }
+}
+
+/// A flag that SIGINT and SIGTERM set; a second one ends the process at once.
+fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Registered first, so that it sees the flag of the signal before: the first one only sets it.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("installing signal handlers")?;
+    }
+    Ok(stop)
+}

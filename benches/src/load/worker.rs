@@ -4,7 +4,6 @@
 //! `epoll_ctl`. A request is one `send`, a reply one `recv` (a read shorter than the buffer has drained the
 //! socket), and a turn of the loop one `epoll_pwait2` whose nanosecond time-out is the next due request.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -381,8 +380,8 @@ impl<'a> Worker<'a> {
         }
         self.alive -= 1;
         self.backlog -= connection.waiting.len();
-        let lost = mem::replace(&mut connection.flights, VecDeque::new()).len()
-            + mem::replace(&mut connection.waiting, VecDeque::new()).len();
+        let lost = mem::take(&mut connection.flights).len()
+            + mem::take(&mut connection.waiting).len();
         // A lost connection is an error even when nothing was in flight on it.
         self.recorder.error(kind, lost.max(1) as u64, example);
     }

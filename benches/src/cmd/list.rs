@@ -1,0 +1,51 @@
+//! `lab list`: what there is to run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::engines::Engines;
+use crate::scenario::{BUILT_IN, Scenario};
+
+/// List engines, scenarios, protocols, formats and services.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Engines file, instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    engines: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `lab list`.
+///
+/// # Errors
+/// Those of the engines file.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let engines = Engines::load(args.engines.as_deref())?;
+    let scenarios =
+        BUILT_IN.iter().map(|(_, text)| Scenario::parse(text)).collect::<Result<Vec<_>, _>>().expect("a test reads them all");
+    let protocols = wire::Protocol::ALL.map(wire::Protocol::name);
+    let formats = wire::Format::ALL.map(wire::Format::name);
+    if args.json {
+        let engines: Vec<_> =
+            engines.all().map(|e| json!({"name": e.name, "interface": e.interface, "note": e.note})).collect();
+        let scenarios: Vec<_> = scenarios.iter().map(|s| json!({"name": s.name, "question": s.question})).collect();
+        let all = json!({"engines": engines, "scenarios": scenarios, "protocols": protocols, "formats": formats, "services": ["echo", "note"]});
+        println!("{}", serde_json::to_string_pretty(&all)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("Engines");
+    for engine in engines.all() {
+        println!("  {:<14}{:<10}{}", engine.name, engine.interface, engine.note);
+    }
+    println!("\nScenarios (or a TOML file of yours, see benches/scenarios/)");
+    for scenario in scenarios {
+        println!("  {:<14}{}", scenario.name, scenario.question);
+    }
+    println!("\nProtocols  {}\nFormats    {}\nServices   echo, note", protocols.join(", "), formats.join(", "));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,219 @@
+//! `lab load`: the load generator by itself, against any server that speaks the contract.
+//!
+//! The lab runs its own trials through this subcommand, as a process of its own, so that what the generator
+//! costs is measured like everything else.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use wire::{Format, Protocol};
+
+use crate::failure::{Failure, exit};
+use crate::host;
+use crate::load::summary::{Event, Summary};
+use crate::load::workload::Kind;
+use crate::load::{self, CONNECTION_LIMIT, DURATION_LIMIT, IN_FLIGHT_LIMIT, Pacing, Phase, RATE_LIMIT, Spec, Workload};
+
+/// Load a server and say how it answered.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lab load 127.0.0.1:7000 --rate 20000 --connections 200          open loop, Poisson arrivals, note service over frames
+  lab load 127.0.0.1:7000 --closed --protocol http1 --service echo   closed loop: a peak, not a latency
+  lab load 127.0.0.1:7000 --rate 5000 --json | jq .response.p99_us
+
+Every reply is checked. Response time counts from the intended send time (no coordinated omission); service time from the
+actual one. Exit code 1 when there were errors or the server closed all connections.")]
+pub struct Args {
+    /// Address of the server; only loopback unless --allow-remote is given
+    target: SocketAddr,
+    /// Framing: frame or http1
+    #[arg(long, default_value = "frame")]
+    protocol: Protocol,
+    /// Wire format: raw, json or protobuf
+    #[arg(long, default_value = "raw")]
+    format: Format,
+    /// What is asked: echo or note
+    #[arg(long, default_value = "note", value_parser = ["echo", "note"])]
+    service: String,
+    /// Bytes of an echo payload or of an added note's text
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    payload_bytes: u32,
+    /// Share of note requests that add one; the others list a page
+    #[arg(long, default_value_t = 0.25)]
+    add_share: f64,
+    /// Notes in a listed page
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    page: u32,
+    /// Connections to hold
+    #[arg(long, short = 'c', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTION_LIMIT)))]
+    connections: u32,
+    /// Requests in flight per connection; above 1 they are pipelined
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(IN_FLIGHT_LIMIT)))]
+    in_flight: u32,
+    /// Open loop: requests per second over all connections
+    #[arg(long, short = 'r', required_unless_present = "closed", conflicts_with = "closed")]
+    rate: Option<f64>,
+    /// Open loop: poisson or constant arrivals
+    #[arg(long, default_value = "poisson", value_parser = ["poisson", "constant"])]
+    arrivals: String,
+    /// Closed loop: a reply triggers the next request
+    #[arg(long)]
+    closed: bool,
+    /// Seconds of load before the measurement
+    #[arg(long, default_value_t = 0.5)]
+    warmup: f64,
+    /// Seconds measured
+    #[arg(long, short = 'd', default_value_t = 5.0)]
+    duration: f64,
+    /// Seconds that connecting and late replies may take
+    #[arg(long, default_value_t = 5.0)]
+    timeout: f64,
+    /// Stop after this many requests even if time is left
+    #[arg(long)]
+    requests: Option<u64>,
+    /// CPUs of the generator's threads, for example 1 or 2,3; one thread without pinning when absent
+    #[arg(long, value_delimiter = ',')]
+    cpus: Vec<usize>,
+    /// Seed of arrivals and payloads
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write PREFIX-response and PREFIX-service histograms (.hdr and .hgrm)
+    #[arg(long, value_name = "PREFIX")]
+    histograms: Option<PathBuf>,
+    /// Allow a target that is not on loopback: only name hosts that are yours
+    #[arg(long)]
+    allow_remote: bool,
+    /// Print the figures as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Print a JSON line at each phase of the run, as the lab's own trials read it
+    #[arg(long, hide = true)]
+    events: bool,
+}
+
+/// Runs `lab load`.
+///
+/// # Errors
+/// Usage failures for values that do not go together, environment failures when the server cannot be reached.
+pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
+    let spec = spec(args)?;
+    let kind = match args.service.as_str() {
+        "echo" => Kind::Echo,
+        _ => Kind::Note { add_share: args.add_share, page: args.page },
+    };
+    let host = args.target.to_string();
+    let workload = Workload::new(args.protocol, args.format, &kind, args.payload_bytes, &host, args.seed);
+    host::raise_fd_limit(args.connections.into()).map_err(|refusal| Failure::Environment(refusal.to_string()))?;
+    let events = args.events;
+    let outcome = load::run(&spec, &workload, stop, &mut |phase| {
+        if events {
+            say(&match phase {
+                Phase::Connected => Event::Connected,
+                Phase::WindowStart => Event::WindowStart,
+                Phase::WindowEnd => Event::WindowEnd,
+            });
+        }
+    })
+    .map_err(|error| Failure::Environment(error.to_string()))?;
+    if let Some(prefix) = &args.histograms {
+        for (name, histogram) in [("response", &outcome.recorder.response), ("service", &outcome.recorder.service)] {
+            let mut path = prefix.clone().into_os_string();
+            path.push(format!("-{name}"));
+            histogram.write(path.as_ref()).with_context(|| format!("writing histogram {}", path.display()))?;
+        }
+    }
+    let summary = Summary::of(&outcome);
+    let failed = !summary.errors.is_empty() || summary.alive == 0;
+    if events {
+        say(&Event::Done(Box::new(summary)));
+    } else if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print!("{}", text(args, &summary));
+    }
+    Ok(if failed { ExitCode::from(exit::MISSED) } else { ExitCode::SUCCESS })
+}
+
+/// Prints an event at once: its reader takes its own readings then.
+fn say(event: &Event) {
+    let mut line = serde_json::to_vec(event).expect("an event is plain data");
+    line.push(b'\n');
+    // A reader that is gone ends this process by the parent-death signal; there is nobody to tell.
+    let _ = std::io::stdout().lock().write_all(&line);
+}
+
+/// Checks what clap cannot and builds the spec.
+fn spec(args: &Args) -> Result<Spec, Failure> {
+    let usage = |text: String| Failure::Usage(text);
+    if !args.target.ip().is_loopback() && !args.allow_remote {
+        return Err(usage(format!("{}: not a loopback address; --allow-remote if that host is yours to load", args.target)));
+    }
+    for (flag, seen, low) in [("--warmup", args.warmup, 0.0), ("--duration", args.duration, 0.05), ("--timeout", args.timeout, 0.05)]
+    {
+        if !(low..=DURATION_LIMIT.as_secs_f64()).contains(&seen) {
+            return Err(usage(format!("{flag} {seen}: must be between {low} and {} seconds", DURATION_LIMIT.as_secs())));
+        }
+    }
+    if !(0.0..=1.0).contains(&args.add_share) {
+        return Err(usage(format!("--add-share {}: must be between 0 and 1", args.add_share)));
+    }
+    let pacing = match args.rate {
+        None => Pacing::Closed,
+        Some(rate) if !(1.0..=RATE_LIMIT).contains(&rate) => {
+            return Err(usage(format!("--rate {rate}: must be between 1 and {RATE_LIMIT} requests per second")));
+        }
+        Some(rate) if args.arrivals == "constant" => Pacing::Constant(rate),
+        Some(rate) => Pacing::Poisson(rate),
+    };
+    Ok(Spec {
+        target: args.target,
+        connections: args.connections,
+        in_flight: args.in_flight,
+        pacing,
+        warmup: Duration::from_secs_f64(args.warmup),
+        measure: Duration::from_secs_f64(args.duration),
+        request_limit: args.requests,
+        timeout: Duration::from_secs_f64(args.timeout),
+        cpus: args.cpus.clone(),
+        seed: args.seed,
+    })
+}
+
+/// The figures for a person.
+fn text(args: &Args, summary: &Summary) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    let mode = if args.closed { "closed loop (a peak; its latencies are not those of a busy server's users)" } else { "open loop" };
+    let mut line = |text: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{text}");
+    };
+    line(format!("{}  {} {} {}, {} connections, {mode}", args.target, args.service, args.format, args.protocol, args.connections));
+    line(format!(
+        "{:.0} requests/s, {} completed in {:.2} s; generator {:.2} CPU-µs per request",
+        summary.rate, summary.completed, summary.measured_seconds, summary.cpu_us_per_request
+    ));
+    line(format!("{:<14}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}", "µs", "p50", "p90", "p99", "p99.9", "p99.99", "max"));
+    for (name, l) in
+        [("response time", &summary.response), ("service time", &summary.service_time), ("schedule lag", &summary.schedule_lag)]
+    {
+        if l.count > 0 {
+            line(format!(
+                "{name:<14}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>12.1}",
+                l.p50_us, l.p90_us, l.p99_us, l.p999_us, l.p9999_us, l.max_us
+            ));
+        }
+    }
+    for (kind, count) in &summary.errors {
+        line(format!("error {kind}: {count}"));
+    }
+    summary.example.iter().for_each(|example| line(format!("first error: {example}")));
+    summary.ended_early.iter().for_each(|why| line(format!("ended early: {why}")));
+    out
+}

@@ -1,0 +1,7 @@
+//! One file a subcommand: arguments to a call of the library, its result to text.
+
+pub mod doctor;
+pub mod list;
+pub mod load;
+pub mod report;
+pub mod run;

@@ -1,0 +1,50 @@
+//! `lab run` and `lab demo`: measure a scenario.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+
+use crate::scenario::Scenario;
+use crate::session::{self, Options};
+
+/// Measure a scenario: a TOML file, or the name of a built-in one (see `lab list`).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lab run peak                                  a built-in scenario
+  lab run my.toml --rounds 9 --out results/a    a file of yours, more rounds, your directory
+  lab run http --json > summary.json
+
+Exit codes: 0 measured, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or nothing counts.")]
+pub struct Args {
+    /// Scenario file or name
+    scenario: String,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Compare epoll and io_uring servers on this box, for raw, JSON and protobuf, in about three minutes.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Runs `lab run`.
+///
+/// # Errors
+/// See [`session::run`].
+pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
+    session::run(Scenario::load(&args.scenario)?, &args.options, stop)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `lab demo`.
+///
+/// # Errors
+/// See [`session::run`].
+pub fn demo(args: &DemoArgs, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
+    session::run(Scenario::load("demo")?, &args.options, stop)?;
+    Ok(ExitCode::SUCCESS)
+}

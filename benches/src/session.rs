@@ -1,0 +1,226 @@
+//! A run: scenario to plan, plan to trials, trials to files, files to report.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::engines::{Engine, Engines};
+use crate::failure::Failure;
+use crate::host;
+use crate::observe::Timeline;
+use crate::plan::{self, Cpus};
+use crate::report;
+use crate::result::{PlannedTrial, Status, Trial};
+use crate::scenario::Scenario;
+use crate::servers;
+use crate::store::Store;
+use crate::trial::Bench;
+
+/// How a run is made, beside its scenario.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Result directory; default: a new one below ./lab-results
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Rounds, instead of the scenario's
+    #[arg(long)]
+    pub rounds: Option<u32>,
+    /// Seconds measured per trial, instead of the scenario's
+    #[arg(long, value_name = "SECONDS")]
+    pub measure: Option<f64>,
+    /// Seed of the shuffle and of the load, instead of the scenario's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Cargo profile of the servers: measured for numbers, dev or release to try things out
+    #[arg(long, default_value = "measured")]
+    pub profile: String,
+    /// Engines file, instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub engines: Option<PathBuf>,
+    /// Print the summary as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Options {
+    /// Puts what was asked on the command line into the scenario.
+    fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
+        scenario.rounds.count = self.rounds.unwrap_or(scenario.rounds.count);
+        scenario.rounds.seed = self.seed.unwrap_or(scenario.rounds.seed);
+        scenario.load.measure_seconds = self.measure.unwrap_or(scenario.load.measure_seconds);
+        scenario.check()
+    }
+}
+
+/// Runs `scenario` and prints table and verdict.
+///
+/// # Errors
+/// Usage and environment failures before anything ran; void when the run was interrupted or no trial counts.
+pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
+    options.apply(&mut scenario)?;
+    let engines = Engines::load(options.engines.as_deref())?;
+    let cpus = Cpus::assign(&Cpus::allowed().context("sched_getaffinity")?, scenario.server.cores.unwrap_or(1) as usize)?;
+    let plan = plan::plan(&scenario, &engines, &cpus)?;
+    let used: Vec<&Engine> = scenario.engines.iter().map(|name| engines.named(name)).collect::<Result<_, _>>()?;
+    let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario.name));
+    let machine = host::Machine::here(&directory);
+    host::preflight_on(&machine, &needs(&scenario, &used)).map_err(|refusal| Failure::Environment(refusal.to_string()))?;
+
+    let progress = Progress::new(plan.trials.len());
+    progress.say("building the servers, one package at a time");
+    let binaries = servers::build(used, &options.profile)?;
+    let mut store = Store::create(&directory)?;
+    store.describe(&plan, &host::fingerprint(std::env::args().collect(), &options.profile))?;
+    eprintln!(
+        "{}: {} trials, {:.0} s of load, server on CPU {:?}, generator on CPU {:?}; results in {}",
+        scenario.name,
+        plan.trials.len(),
+        plan::seconds(&plan),
+        cpus.server,
+        cpus.generator,
+        directory.display()
+    );
+
+    let timeline = Timeline::start(&directory.join("timeline.jsonl"), &cpus.observer)
+        .with_context(|| format!("watching the host from {}", directory.display()))?;
+    let generator = std::env::current_exe().context("finding this program")?;
+    let bench = Bench {
+        scenario: &scenario,
+        engines: &engines,
+        binaries: &binaries,
+        cpus: &cpus,
+        directory: &directory,
+        generator: &generator,
+        stop,
+    };
+    let measured = measure(&bench, &plan.trials, &mut store, &timeline, &progress);
+    timeline.stop().context("writing the host's timeline")?;
+    progress.finish();
+    conclude(measured, &store, options.json)
+}
+
+/// Runs every planned trial; a void one again at the end of its round, as often as the scenario allows.
+fn measure(
+    bench: &Bench<'_>,
+    trials: &[PlannedTrial],
+    store: &mut Store,
+    timeline: &Timeline,
+    progress: &Progress,
+) -> Result<Vec<Trial>> {
+    let mut rows = Vec::new();
+    for round in trials.chunk_by(|a, b| a.round == b.round) {
+        let mut queue: Vec<&PlannedTrial> = round.iter().collect();
+        for attempt in 0..=bench.scenario.voids.retries {
+            let mut again = Vec::new();
+            for planned in queue {
+                if bench.stop.load(Ordering::Relaxed) {
+                    return Err(Failure::Void("interrupted".to_owned()).into());
+                }
+                let index = store.written();
+                progress.trial(planned, attempt);
+                timeline.set_trial(Some(index));
+                let row = bench.run(planned, index);
+                timeline.set_trial(None);
+                let row = row?;
+                store.append(&row)?;
+                if row.status == Status::Void {
+                    again.push(planned);
+                }
+                rows.push(row);
+            }
+            queue = again;
+        }
+    }
+    Ok(rows)
+}
+
+/// Makes the report of what was measured, and says how the run ended.
+fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool) -> Result<()> {
+    let directory = store.directory().display();
+    if let Err(error) = &measured
+        && store.written() == 0
+    {
+        return Err(measured.expect_err("just seen").context(format!("no trial was finished ({error:#}); {directory} holds the plan")));
+    }
+    let rows = match measured {
+        Ok(rows) => rows,
+        Err(error) => {
+            let hint = format!("{} trials are whole in {directory}; `cargo lab report {directory}` makes a report of them", store.written());
+            return Err(error.context(hint));
+        }
+    };
+    let summary = report::write(store.directory()).map_err(|error| error.context(format!("the rows are whole in {directory}")))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        println!("{summary}");
+        println!("Report: {}", store.directory().join("report.html").display());
+    }
+    outcome(&rows)
+}
+
+/// A run in which nothing counts is not a result.
+fn outcome(rows: &[Trial]) -> Result<()> {
+    let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
+    if count(Status::Ok) > 0 {
+        return Ok(());
+    }
+    let reason = rows.iter().find_map(|row| row.reason.clone()).unwrap_or_default();
+    Err(if count(Status::Unavailable) == rows.len() {
+        Failure::Environment(format!("no engine can run here: {reason}"))
+    } else {
+        Failure::Void(format!("none of {} trials counts; the first reason: {reason}", rows.len()))
+    }
+    .into())
+}
+
+/// What the box must give before it is worth starting.
+fn needs(scenario: &Scenario, engines: &[&Engine]) -> host::Needs {
+    host::Needs {
+        connections: scenario.load.connections,
+        io_uring: engines.iter().all(|engine| engine.interface == "io_uring"),
+        listen: scenario.server.listen.clone(),
+    }
+}
+
+/// `./lab-results/NAME-DATE-TIME`, in UTC.
+fn default_directory(name: &str) -> PathBuf {
+    Path::new("lab-results").join(format!("{name}-{}", host::compact_utc_now()))
+}
+
+/// Progress on stderr, on a terminal only.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new(trials: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(trials as u64), ProgressDrawTarget::hidden());
+        if std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {elapsed} of about {duration}  {wide_msg}");
+        bar.set_style(style.expect("the template is right"));
+        Self(bar)
+    }
+
+    fn say(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+        self.0.tick();
+    }
+
+    fn trial(&self, planned: &PlannedTrial, attempt: u32) {
+        if attempt == 0 {
+            self.0.inc(1);
+        }
+        let again = if attempt > 0 { " again, it was void" } else { "" };
+        let round = if planned.round == 0 { "system calls".to_owned() } else { format!("round {}", planned.round) };
+        self.say(&format!("{round}: {} {} {}{again}", planned.engine, planned.protocol, planned.format));
+    }
+
+    fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,343 @@
+//! One trial: one engine under one load once, with a fresh server process and a fresh generator process.
+//!
+//! Nothing here sleeps to wait for something: the server says when it is ready, the generator says when the
+//! measured window begins and ends, and at both moments the lab reads its meters. Whatever breaks becomes a
+//! row with its reason; only what would break every further trial too (disk full, Ctrl-C) is an error.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+
+use crate::child::{Child, Line};
+use crate::engines::{Engine, Engines};
+use crate::failure::{Failure, exit};
+use crate::judge::{self, Judged};
+use crate::load::summary::{Event, Summary};
+use crate::observe::{BoxProbe, BoxReading, ProcessProbe, ProcessReading, SyscallCounter};
+use crate::plan::{Cpus, engine_of};
+use crate::result::{GeneratorCost, Pass, PlannedTrial, SCHEMA, ServerCost, Status, Surroundings, Trial};
+use crate::scenario::Scenario;
+use crate::servers::Binaries;
+
+/// How long a server may take from exec to its ready line. A debug build on a loaded box needs 100 ms.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take from SIGTERM to its counters; the contract asks for less.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What every trial of a run shares.
+pub struct Bench<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// The contenders.
+    pub engines: &'a Engines,
+    /// Their programs.
+    pub binaries: &'a Binaries,
+    /// Who runs where.
+    pub cpus: &'a Cpus,
+    /// The result directory.
+    pub directory: &'a Path,
+    /// The program to start as generator: this one.
+    pub generator: &'a Path,
+    /// Set by Ctrl-C and SIGTERM.
+    pub stop: &'a Arc<AtomicBool>,
+}
+
+/// Why a trial ended without a measurement.
+enum Cut {
+    /// The engine cannot run here.
+    Unavailable(String),
+    /// It, or the measurement of it, broke.
+    Failed(String),
+}
+
+/// All meters at one moment.
+struct Meters {
+    server: ProcessReading,
+    generator: ProcessReading,
+    whole_box: BoxReading,
+    syscalls: Option<u64>,
+}
+
+/// What the meters are read through.
+struct Probes {
+    server: ProcessProbe,
+    generator: ProcessProbe,
+    whole_box: BoxProbe,
+    syscalls: Option<SyscallCounter>,
+}
+
+impl Bench<'_> {
+    /// Runs `planned`; `index` is its place in the order in which trials really ran.
+    ///
+    /// # Errors
+    /// A void failure when the run was interrupted; others when the lab itself cannot go on.
+    pub fn run(&self, planned: &PlannedTrial, index: u32) -> Result<Trial> {
+        let mut row = blank(planned, index);
+        let engine = self.engines.named(engine_of(planned))?;
+        match self.measure(engine, planned, &mut row) {
+            Ok(()) => {
+                let Judged { status, reason, limiter } = judge::judge(&row, &self.scenario.voids, self.cpus);
+                (row.status, row.reason, row.limiter) = (status, reason, limiter);
+            }
+            Err(Cut::Unavailable(reason)) => (row.status, row.reason) = (Status::Unavailable, Some(reason)),
+            Err(Cut::Failed(reason)) => (row.status, row.reason) = (Status::Failed, Some(reason)),
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Failure::Void("interrupted".to_owned()).into());
+        }
+        Ok(row)
+    }
+
+    fn measure(&self, engine: &Engine, planned: &PlannedTrial, row: &mut Trial) -> Result<(), Cut> {
+        let failed = |what: &'static str| move |error: anyhow::Error| Cut::Failed(format!("{what}: {error:#}"));
+        let mut server = self.start_server(engine, planned).map_err(failed("starting the server"))?;
+        let address = self.await_ready(&mut server, engine, row)?;
+        let mut generator = self.start_generator(&address, planned, row).map_err(failed("starting the load generator"))?;
+        let (summary, window) = self.watch(&mut server, &mut generator, planned, row)?;
+        self.stop_server(&mut server, row);
+        fill(row, summary, window);
+        Ok(())
+    }
+
+    fn start_server(&self, engine: &Engine, planned: &PlannedTrial) -> Result<Child> {
+        let binary = self.binaries.get(&engine.name).context("the engine was not built")?;
+        let mut command = Command::new(binary);
+        command
+            .args(&engine.args)
+            .args(["--listen", self.scenario.server.listen.as_deref().unwrap_or("127.0.0.1:0")])
+            .args(["--protocol", &planned.protocol, "--format", &planned.format])
+            .args(["--shards", &self.cpus.server.len().to_string()]);
+        Child::start(command, &self.cpus.server).with_context(|| binary.display().to_string())
+    }
+
+    /// Waits for the ready line; the address in it.
+    fn await_ready(&self, server: &mut Child, engine: &Engine, row: &mut Trial) -> Result<String, Cut> {
+        match server.line(READY_TIMEOUT, &|| self.stop.load(Ordering::Relaxed)) {
+            Line::Said(line) => {
+                let ready: serde_json::Value = serde_json::from_str(&line)
+                    .map_err(|error| Cut::Failed(format!("{}: the ready line is not JSON ({error}): {line:.200}", engine.name)))?;
+                let address = ready["addresses"][0].as_str().map(str::to_owned);
+                row.ready = ready;
+                address.ok_or_else(|| Cut::Failed(format!("{}: no addresses in the ready line: {line:.200}", engine.name)))
+            }
+            Line::Ended => {
+                let status = server.wait(STOP_TIMEOUT);
+                let said = server.stderr();
+                let reason = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+                match status.and_then(|status| status.code()) {
+                    Some(code) if code == i32::from(exit::ENVIRONMENT) => Err(Cut::Unavailable(reason)),
+                    _ => Err(Cut::Failed(format!("{} ended before it was ready ({}): {reason}", engine.name, ended(status)))),
+                }
+            }
+            Line::Nothing => Err(Cut::Failed(format!("{} was not ready within {} s", engine.name, READY_TIMEOUT.as_secs()))),
+        }
+    }
+
+    fn start_generator(&self, address: &str, planned: &PlannedTrial, row: &mut Trial) -> Result<Child> {
+        let load = &planned.load;
+        let mut command = Command::new(self.generator);
+        let cpus: Vec<String> = self.cpus.generator.iter().map(usize::to_string).collect();
+        command
+            .args(["load", address, "--events"])
+            .args(["--protocol", &planned.protocol, "--format", &planned.format, "--service", &planned.service])
+            .args(["--payload-bytes", &load.payload_bytes.to_string()])
+            .args(["--add-share", &self.scenario.workload.add_share.to_string()])
+            .args(["--page", &self.scenario.workload.page.to_string()])
+            .args(["--connections", &load.connections.to_string(), "--in-flight", &load.in_flight.to_string()])
+            .args(["--warmup", &load.warmup_seconds.to_string(), "--duration", &load.measure_seconds.to_string()])
+            .args(["--timeout", &self.scenario.load.timeout_seconds.to_string()])
+            .args(["--cpus", &cpus.join(",")])
+            // The same arrivals and payloads for every engine of a round, others in the next round.
+            .args(["--seed", &(self.scenario.rounds.seed.wrapping_add(u64::from(planned.round))).to_string()]);
+        match (load.rate, &load.arrivals) {
+            (Some(rate), Some(arrivals)) => command.args(["--rate", &rate.to_string(), "--arrivals", arrivals]),
+            _ => command.arg("--closed"),
+        };
+        if planned.pass == Pass::Timing {
+            let prefix = format!("histograms/{:04}", row.index);
+            command.arg("--histograms").arg(self.directory.join(&prefix));
+            for kind in ["response", "service"] {
+                row.histograms.insert(kind.to_owned(), format!("{prefix}-{kind}"));
+            }
+        }
+        Ok(Child::start(command, &self.cpus.generator)?)
+    }
+
+    /// Follows the generator through its phases and reads the meters at both edges of the window.
+    fn watch(
+        &self,
+        server: &mut Child,
+        generator: &mut Child,
+        planned: &PlannedTrial,
+        row: &mut Trial,
+    ) -> Result<(Summary, Option<(Meters, Meters)>), Cut> {
+        let mut probes = Probes::open(server, generator, planned.pass, row).map_err(|error| {
+            self.explain(server, generator, &format!("reading the processes: {error:#}"))
+        })?;
+        let load = &planned.load;
+        let patience = Duration::from_secs_f64(load.warmup_seconds + load.measure_seconds + 2.0 * self.scenario.load.timeout_seconds)
+            + READY_TIMEOUT;
+        let (mut start, mut end) = (None, None);
+        loop {
+            let line = match generator.line(patience, &|| self.stop.load(Ordering::Relaxed)) {
+                Line::Said(line) => line,
+                Line::Ended => return Err(self.explain(server, generator, "the load generator ended early")),
+                Line::Nothing => return Err(Cut::Failed("the load generator did not answer in time".to_owned())),
+            };
+            match serde_json::from_str(&line) {
+                Ok(Event::Connected) => {}
+                Ok(Event::WindowStart) => {
+                    row.started_unix_ms = unix_ms();
+                    start = probes.read(false).ok();
+                }
+                Ok(Event::WindowEnd) => end = probes.read(true).ok(),
+                Ok(Event::Done(summary)) => {
+                    if let Some(status) = server.wait(Duration::ZERO) {
+                        let said = server.stderr();
+                        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+                        return Err(Cut::Failed(format!("the server died during the trial ({}){last}", ended(Some(status)))));
+                    }
+                    return Ok((*summary, start.zip(end)));
+                }
+                Err(error) => return Err(Cut::Failed(format!("the load generator said {line:.200} ({error})"))),
+            }
+        }
+    }
+
+    /// Why there is no measurement: the server's end explains more than the generator's.
+    fn explain(&self, server: &mut Child, generator: &mut Child, what: &str) -> Cut {
+        if let Some(status) = server.wait(Duration::ZERO) {
+            let said = server.stderr();
+            let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+            return Cut::Failed(format!("the server died during the trial ({}){last}", ended(Some(status))));
+        }
+        let status = generator.wait(Duration::from_millis(200));
+        let said = if status.is_some() { generator.stderr() } else { String::new() };
+        Cut::Failed(match said.lines().last() {
+            Some(last) => last.to_owned(),
+            None => format!("{what} ({})", ended(status)),
+        })
+    }
+
+    /// Asks the server to end and keeps its own counters.
+    fn stop_server(&self, server: &mut Child, row: &mut Trial) {
+        server.terminate();
+        if let Line::Said(line) = server.line(STOP_TIMEOUT, &|| false) {
+            row.counters = serde_json::from_str(&line).unwrap_or_default();
+        }
+        if server.stop(STOP_TIMEOUT).is_none() {
+            row.counters = serde_json::json!({ "killed": format!("no exit within {} s of SIGTERM", STOP_TIMEOUT.as_secs()) });
+        }
+    }
+}
+
+impl Probes {
+    fn open(server: &Child, generator: &Child, pass: Pass, row: &mut Trial) -> Result<Self> {
+        let syscalls = match pass {
+            Pass::Timing => None,
+            Pass::Syscalls => SyscallCounter::attach(server.pid())
+                .map_err(|unavailable| row.server.syscalls_unavailable = Some(unavailable.to_string()))
+                .ok(),
+        };
+        Ok(Self {
+            server: ProcessProbe::new(server.pid())?,
+            generator: ProcessProbe::new(generator.pid())?,
+            whole_box: BoxProbe::new(vec![server.pid(), generator.pid(), std::process::id()])?,
+            syscalls,
+        })
+    }
+
+    /// Reads everything; memory only at the end of a window, since the kernel walks page tables for it.
+    fn read(&mut self, with_memory: bool) -> Result<Meters> {
+        let syscalls = self.syscalls.as_mut().map(SyscallCounter::read).transpose()?;
+        let whole_box = self.whole_box.read()?;
+        let generator = self.generator.read_counters()?;
+        let server = if with_memory { self.server.read()? } else { self.server.read_counters()? };
+        Ok(Meters { server, generator, whole_box, syscalls })
+    }
+}
+
+/// Puts the generator's summary and the difference of the meters into the row.
+fn fill(row: &mut Trial, summary: Summary, window: Option<(Meters, Meters)>) {
+    if let Some((start, end)) = window {
+        // The meters were read a little after the window's edges; the load was the same there, so requests are
+        // scaled to the time between the readings.
+        let between = end.server.at.saturating_duration_since(start.server.at).as_secs_f64();
+        let requests = (summary.rate * between).round() as u64;
+        let unavailable = row.server.syscalls_unavailable.take();
+        let difference = end.whole_box.since(&start.whole_box);
+        row.server = end.server.cost_since(&start.server, requests, difference.busy);
+        row.server.syscalls_unavailable = unavailable;
+        row.server.syscalls_per_request =
+            end.syscalls.zip(start.syscalls).map(|(end, start)| end.saturating_sub(start) as f64 / requests.max(1) as f64);
+        let generator = end.generator.cost_since(&start.generator, requests, Duration::ZERO);
+        row.generator = GeneratorCost {
+            cpu_us_per_request: generator.cpu_us_per_request,
+            core_share: generator.core_share,
+            schedule_lag: summary.schedule_lag,
+        };
+        row.surroundings = difference.surroundings;
+    }
+    row.measured_seconds = summary.measured_seconds;
+    row.completed = summary.completed;
+    row.rate_achieved = summary.rate;
+    row.errors = summary.errors;
+    row.response = summary.response;
+    row.service_time = summary.service_time;
+    row.reason = summary.ended_early.or(summary.example);
+}
+
+/// A row that says what was planned and nothing more.
+fn blank(planned: &PlannedTrial, index: u32) -> Trial {
+    Trial {
+        schema: SCHEMA,
+        index,
+        round: planned.round,
+        pass: planned.pass,
+        engine: planned.engine.clone(),
+        twin_of: planned.twin_of.clone(),
+        interface: planned.interface.clone(),
+        protocol: planned.protocol.clone(),
+        service: planned.service.clone(),
+        format: planned.format.clone(),
+        load: planned.load.clone(),
+        status: Status::Failed,
+        reason: None,
+        limiter: None,
+        started_unix_ms: unix_ms(),
+        measured_seconds: 0.0,
+        completed: 0,
+        rate_achieved: 0.0,
+        errors: Default::default(),
+        response: Default::default(),
+        service_time: Default::default(),
+        histograms: Default::default(),
+        server: ServerCost::default(),
+        generator: GeneratorCost::default(),
+        surroundings: Surroundings::default(),
+        ready: serde_json::Value::Null,
+        counters: serde_json::Value::Null,
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// How a process ended, for a sentence.
+fn ended(status: Option<std::process::ExitStatus>) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status {
+        None => "still running".to_owned(),
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => status.to_string(),
+        },
+    }
+}
