@@ -1,7 +1,7 @@
 //! Listeners and the limits that they depend on.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -61,6 +61,25 @@ fn listener(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Ends a listener whose accept an engine's task waits for: takes what is in its queue, since those have connected and
+/// may have sent, and then makes that accept fail (shutdown(2) on a listening socket).
+///
+/// The accepted sockets block; the listener does not, from here on.
+pub fn last_of_queue(listener: &TcpListener) -> io::Result<Vec<TcpStream>> {
+    listener.set_nonblocking(true)?;
+    let mut streams = Vec::new();
+    // The backlog bounds it: who connects meanwhile comes too late.
+    while streams.len() < BACKLOG as usize {
+        match listener.accept() {
+            Ok((stream, _)) => streams.push(stream),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    rustix::net::shutdown(listener, rustix::net::Shutdown::Read)?;
+    Ok(streams)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +88,7 @@ mod tests {
     #[test]
     fn nodelay_is_inherited() {
         let listener = listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
-        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         listener.set_nonblocking(false).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         assert!(accepted.nodelay().unwrap());

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::counters::{Counters, Totals};
 use crate::handler::{Handler, Limit};
 use crate::listen::{self, BACKLOG};
+use crate::ring::Ring;
 use crate::store::Store;
 use crate::{Args, Error, Interface, admin};
 
@@ -30,26 +31,6 @@ pub struct Engine {
     pub interface: Interface,
 }
 
-/// The features of a ring that are in force, for the ready line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ring {
-    /// Submission queue entries.
-    pub entries: u32,
-    /// IORING_SETUP_COOP_TASKRUN
-    pub coop: bool,
-    /// IORING_SETUP_SINGLE_ISSUER
-    pub single_issuer: bool,
-    /// IORING_SETUP_DEFER_TASKRUN
-    pub defer: bool,
-}
-
-impl Ring {
-    fn to_json(self) -> Value {
-        let Ring { entries, coop, single_issuer, defer } = self;
-        json!({"entries": entries, "coop_taskrun": coop, "single_issuer": single_issuer, "defer_taskrun": defer})
-    }
-}
-
 /// One thread's share of the server.
 #[derive(Debug)]
 pub struct Shard {
@@ -59,8 +40,13 @@ pub struct Shard {
     pub stop: UnixStream,
     /// Turns bytes into bytes.
     pub handler: Handler,
-    common: Arc<Common>,
+    /// What the engine reports of its life.
+    pub life: Life,
 }
+
+/// What an engine reports of a shard's life.
+#[derive(Debug)]
+pub struct Life(Arc<Common>);
 
 /// What the shards share.
 #[derive(Debug)]
@@ -76,10 +62,10 @@ struct Ready {
     line: Value,
 }
 
-impl Shard {
+impl Life {
     /// Says that this shard's loop is set up. The last one to say so prints the ready line.
     pub fn ready(&self, ring: Option<Ring>) {
-        let mut ready = self.common.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
         ready.missing -= 1;
         if ready.missing == 0 {
             ready.line["ring"] = ring.map_or(Value::Null, Ring::to_json);
@@ -89,10 +75,10 @@ impl Shard {
 
     /// Starts the time that draining may take. To be called when `stop` becomes readable.
     pub fn draining(&self) {
-        if self.common.draining.swap(true, Ordering::Relaxed) {
+        if self.0.draining.swap(true, Ordering::Relaxed) {
             return;
         }
-        let common = Arc::clone(&self.common);
+        let common = Arc::clone(&self.0);
         // Not joined: the process ends either with it or before it.
         thread::spawn(move || {
             thread::sleep(DRAIN);
@@ -162,7 +148,7 @@ fn shards(
         let store = Store::new(index, count);
         let handler = Handler::new(args.protocol, args.format, store, counters, limit.clone(), in_flight);
         let stop = stop_signal().map_err(Error::system("installing signal handlers"))?;
-        Ok(Shard { listener, stop, handler, common: Arc::clone(common) })
+        Ok(Shard { listener, stop, handler, life: Life(Arc::clone(common)) })
     };
     listeners.into_iter().enumerate().map(shard).collect()
 }

@@ -1,6 +1,9 @@
 //! The open sockets of a shard, so that draining can end the reads that wait on them.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::task::{Poll, Waker};
 
 use slab::Slab;
 
@@ -9,22 +12,43 @@ use slab::Slab;
 /// Ending reads (shutdown(2) with SHUT_RD) is how every engine drains: what has arrived is still read and answered,
 /// then the read returns 0 as if the peer had closed, and the connection ends by its usual path.
 #[derive(Debug, Default)]
-pub struct Sockets(Slab<RawFd>);
+pub struct Sockets {
+    open: Slab<RawFd>,
+    waits_for_last: Option<Waker>,
+}
 
 impl Sockets {
     /// Remembers a socket until [`Sockets::remove`]; returns its key.
     pub fn insert(&mut self, socket: &impl AsRawFd) -> usize {
-        self.0.insert(socket.as_raw_fd())
+        self.open.insert(socket.as_raw_fd())
     }
 
     /// Forgets a socket. To be called before it is closed.
     pub fn remove(&mut self, key: usize) {
-        self.0.remove(key);
+        self.open.remove(key);
+        if self.open.is_empty()
+            && let Some(waker) = self.waits_for_last.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Waits until no socket is open. Works in any runtime, since it needs nothing but a waker.
+    pub async fn last_closed(sockets: &RefCell<Sockets>) {
+        poll_fn(|context| {
+            let mut sockets = sockets.borrow_mut();
+            if sockets.open.is_empty() {
+                return Poll::Ready(());
+            }
+            sockets.waits_for_last = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Ends reading on every socket.
     pub fn end_reading(&self) {
-        for (_, fd) in &self.0 {
+        for (_, fd) in &self.open {
             // SAFETY: an engine removes a descriptor before its socket is closed, so this one is open.
             end_reading(unsafe { BorrowedFd::borrow_raw(*fd) });
         }
