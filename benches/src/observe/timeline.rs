@@ -237,7 +237,7 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("proc/net")).unwrap();
         std::fs::write(
             dir.path().join("proc/stat"),
-            "cpu  9 0 0 9 0 0 0 0 0 0\ncpu0 9 0 0 9 0 0 0 0 0 0\nctxt 5\nsoftirq 7 0 0\n",
+            "cpu  9 0 0 9 0 0 0 0 0 0\ncpu0 9 0 0 9 0 0 0 0 0 0\nctxt 5\nsoftirq 7 0 0 0 0 0 0 0 0 0 0\n",
         )
         .unwrap();
         std::fs::write(
