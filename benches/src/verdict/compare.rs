@@ -91,9 +91,10 @@ fn judge_figure(matrix: &Matrix, baseline: usize, figure: Figure, resamples: usi
     let mut gates = vec![1.0; sides.len()];
     let tests: Vec<(f64, f64)> = asked.iter().map(|index| sides[*index].overall(family)).collect();
     let corrected = holm(&tests.iter().map(|(p, _)| *p).collect::<Vec<_>>());
+    let best = holm(&tests.iter().map(|(_, smallest)| *smallest).collect::<Vec<_>>());
     let gated = holm(&asked.iter().map(|index| sides[*index].gate()).collect::<Vec<_>>());
     for (place, index) in asked.iter().enumerate() {
-        overall_p[*index] = (corrected[place], tests[place].1 * family as f64);
+        overall_p[*index] = (corrected[place], best[place]);
         gates[*index] = gated[place];
     }
 
@@ -116,11 +117,11 @@ fn judge_figure(matrix: &Matrix, baseline: usize, figure: Figure, resamples: usi
 /// Question 2 for one engine: corrected p of each cell and the smallest it could have been; never below the gate.
 fn within(side: &Sides, gate: f64) -> Vec<(f64, f64)> {
     let present: Vec<usize> = (0..side.tests.len()).filter(|cell| side.tests[*cell].is_some()).collect();
-    let raw: Vec<(f64, f64)> = side.tests.iter().flatten().copied().collect();
-    let corrected = holm(&raw.iter().map(|(p, _)| *p).collect::<Vec<_>>());
+    let corrected = holm(&side.tests.iter().flatten().map(|(p, _)| *p).collect::<Vec<_>>());
+    let best = holm(&side.tests.iter().flatten().map(|(_, smallest)| *smallest).collect::<Vec<_>>());
     let mut all = vec![(1.0, 1.0); side.tests.len()];
     for (place, cell) in present.iter().enumerate() {
-        all[*cell] = (corrected[place].max(gate), raw[place].1 * present.len() as f64);
+        all[*cell] = (corrected[place].max(gate), best[place]);
     }
     all
 }

@@ -1,0 +1,161 @@
+//! The table of the terminal: at most 120 columns, no colour, since it is pasted into issues as often as it is read.
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::rows::Row;
+use super::words::{NOTHING, call, grouped, mebibytes, number, optional};
+use super::{Counts, Report};
+use crate::result::Load;
+use crate::verdict::Call;
+
+/// Widest line.
+const WIDTH: u16 = 120;
+
+/// A line below the headings and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// Headline, table and what must be known beside it.
+pub(super) fn render(report: &Report) -> String {
+    let mut text = format!("{}\n", report.verdict.headline);
+    if !report.rows.is_empty() {
+        text.push_str(&format!("\n{}\n{}\n", caption(report), table(report)));
+    }
+    text.push_str(&legend(report));
+    text
+}
+
+/// What is the same in all cells.
+pub(super) fn caption(report: &Report) -> String {
+    let cells = &report.matrix.cells;
+    let Some(first) = cells.first() else { return String::new() };
+    let same = |of: &dyn Fn(&crate::verdict::Cell) -> String| {
+        let value = of(first);
+        cells.iter().all(|cell| of(cell) == value).then_some(value)
+    };
+    let parts = [
+        same(&|cell| format!("{} {}", cell.protocol, cell.service)),
+        same(&|cell| offered(&cell.load)),
+        same(&|cell| format!("{} connections", grouped(f64::from(cell.load.connections)))),
+        same(&|cell| format!("{} in flight each", cell.load.in_flight)),
+        same(&|cell| format!("{} B", cell.load.payload_bytes)),
+        same(&|cell| format!("{} s measured", cell.load.measure_seconds)),
+        report.run.plan.as_ref().map(|plan| format!("{} rounds", plan.rounds)),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn offered(load: &Load) -> String {
+    match load.rate {
+        Some(rate) => {
+            let arrivals = load.arrivals.as_ref().map_or_else(String::new, |arrivals| format!(", {arrivals} arrivals"));
+            format!("{} loop at {} requests/s{arrivals}", load.mode, grouped(rate))
+        }
+        None => format!("{} loop", load.mode),
+    }
+}
+
+fn table(report: &Report) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(headings(report));
+    for (place, row) in report.rows.iter().enumerate() {
+        let first = place == 0 || report.rows[place - 1].cell != row.cell;
+        let mut fields = vec![if first { row.cell.clone() } else { String::new() }];
+        fields.extend(self::fields(row, report.verdict.baseline.as_deref()));
+        table.add_row(fields);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// The headings of [`fields`], with the cell's label before them.
+pub(super) fn headings(report: &Report) -> Vec<String> {
+    let baseline = report.verdict.baseline.as_deref().unwrap_or("baseline");
+    let versus = format!("CPU vs {baseline} (95 %)");
+    ["format", "engine", "CPU µs/req", &versus, "p50 µs", "p99 µs", "sys/req", "RSS MiB", "req/s", "rounds"].map(str::to_owned).into()
+}
+
+/// The fields of a row but the cell's label.
+pub(super) fn fields(row: &Row, baseline: Option<&str>) -> Vec<String> {
+    let cpu = row.cpu_us_per_request.map_or_else(
+        || NOTHING.to_owned(),
+        |cpu| format!("{} ({}–{})", number(cpu.median), number(cpu.min), number(cpu.max)),
+    );
+    let [p50, p99, _, _] = row.response_us.map_or([None; 4], |response| response.map(Some));
+    vec![
+        row.engine.clone(),
+        cpu,
+        versus(row, baseline),
+        optional(p50),
+        optional(p99),
+        optional(row.syscalls_per_request),
+        mebibytes(row.rss_bytes),
+        row.rate.map_or_else(|| NOTHING.to_owned(), grouped),
+        format!("{}/{}", row.counted, row.planned),
+    ]
+}
+
+fn versus(row: &Row, baseline: Option<&str>) -> String {
+    if baseline == Some(row.engine.as_str()) {
+        return "baseline".to_owned();
+    }
+    if let Some(original) = &row.twin_of {
+        return format!("A/A twin of {original}");
+    }
+    match (row.cpu_ratio, row.cpu_interval, row.call) {
+        (Some(ratio), Some([low, high]), found) => {
+            let mark = match found {
+                Some(Call::Less) => "▼ ",
+                Some(Call::More) => "▲ ",
+                Some(Call::TooFew) => "? ",
+                _ => "",
+            };
+            format!("{mark}{ratio:.2}x ({low:.2}–{high:.2})")
+        }
+        (_, _, Some(found)) => call(found).to_owned(),
+        _ => NOTHING.to_owned(),
+    }
+}
+
+/// What the marks mean, the noise band, and what does not count.
+fn legend(report: &Report) -> String {
+    let mut lines = vec![
+        "▼ less, ▲ more than the baseline, supported by test, interval and noise band; ? too few rounds; no mark: no evidence of a difference.".to_owned(),
+    ];
+    if let Some(band) = band(report) {
+        lines.push(band);
+    }
+    lines.push(ended(&report.counts));
+    lines.extend(report.verdict.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(report.run.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.join("\n") + "\n"
+}
+
+/// The primary figure's noise band in a sentence.
+pub(super) fn band(report: &Report) -> Option<String> {
+    let figure = report.verdict.figures.first()?;
+    let band = figure.band(None)?;
+    let cells: Vec<String> = figure
+        .bands
+        .iter()
+        .filter_map(|band| Some(format!("{} ±{}", band.cell.as_ref()?, crate::verdict::percent(band.factor))))
+        .collect();
+    Some(format!(
+        "Noise band from {} and {}, one engine under two names: ±{} over all, {}.",
+        band.original,
+        band.twin,
+        crate::verdict::percent(band.factor),
+        cells.join(", ")
+    ))
+}
+
+/// How the trials ended, in a sentence.
+pub(super) fn ended(counts: &Counts) -> String {
+    let planned = if counts.planned > 0 { format!(" of {} planned", counts.planned) } else { String::new() };
+    format!(
+        "{} trials ran{planned}: {} void, {} failed, {} unavailable; {} timing trials count.",
+        counts.rows, counts.void, counts.failed, counts.unavailable, counts.counted
+    )
+}
