@@ -146,11 +146,17 @@ fn answer_pings() {
     }
 }
 
-/// A ring whose kernel thread polls for two seconds while this process sleeps.
+/// A ring whose kernel thread, once it was given something to do, polls for two more seconds while this process
+/// sleeps.
 fn keep_a_poller() {
-    // Without a ring the parent finds no poll thread, and says why not.
-    let _ring: io::Result<IoUring> = IoUring::builder().setup_sqpoll(2000).build(8);
+    let ring: io::Result<IoUring> = IoUring::builder().setup_sqpoll(2000).build(8);
     tell("ready");
+    listen();
+    // Without a ring the parent finds no poll thread, and says why not.
+    let mut ring = ring.expect("the parent found the poll thread");
+    // SAFETY: a no-op refers to no memory.
+    unsafe { ring.submission().push(&io_uring::opcode::Nop::new().build()) }.expect("the queue is empty");
+    ring.submit().expect("waking the poll thread");
     listen();
 }
 
@@ -214,7 +220,7 @@ fn counts_context_switches() {
 /// thread is counted, while the process itself sleeps.
 #[test]
 fn a_ring_s_poll_thread_is_the_process_s_cost() {
-    let role = Role::start("poller");
+    let mut role = Role::start("poller");
     let tasks = hostfs::process::tasks(&Roots::default(), role.pid()).unwrap().unwrap();
     let named = |task: &u32| {
         let name = std::fs::read_to_string(format!("/proc/{}/task/{task}/comm", role.pid())).unwrap_or_default();
@@ -234,6 +240,7 @@ fn a_ring_s_poll_thread_is_the_process_s_cost() {
     };
     let probe = ProcessProbe::new(role.pid()).unwrap();
     let (start, start_ticks) = (probe.read_counters().unwrap(), ticks());
+    role.say("go");
     let begun = Instant::now();
     while ticks() < start_ticks + 5 && begun.elapsed() < DEADLINE {
         std::thread::yield_now();
