@@ -150,7 +150,7 @@ fn plain_state(word: &[u8]) -> State {
 
 /// `… [4/3] [UUU_]`: active and required members.
 fn members(status: &[u8]) -> Option<(u64, u64)> {
-    let (at, _) = fields(status).enumerate().find(|(_, word)| in_brackets(word).is_some_and(|map| is_map(map)))?;
+    let (at, _) = fields(status).enumerate().find(|(_, word)| in_brackets(word).is_some_and(is_map))?;
     let counts = in_brackets(fields(status).nth(at.checked_sub(1)?)?)?;
     let slash = memchr::memchr(b'/', counts)?;
     Some((parse_u64(&counts[slash + 1..])?, parse_u64(&counts[..slash])?))

@@ -39,10 +39,8 @@ pub fn zones(roots: &Roots) -> Result<Vec<Zone>> {
     let class = roots.sys("class/thermal");
     let mut zones = Vec::new();
     for name in numbered(&class, b"thermal_zone")? {
-        match readable(zone(&class.join(component(&name)), &name[b"thermal_zone".len()..]))? {
-            Some(Some(zone)) => zones.push(zone),
-            Some(None) | None => {}
-        }
+        let zone = readable(zone(&class.join(component(&name)), &name[b"thermal_zone".len()..]))?;
+        zones.extend(zone.flatten());
     }
     Ok(zones)
 }
