@@ -2,11 +2,9 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
-use mio::unix::SourceFd;
+use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use service::{Error, Shard};
 use slab::Slab;
@@ -32,8 +30,8 @@ pub(crate) fn run(shard: Shard) -> Result<(), Error> {
     let mut listener = TcpListener::from_std(listener);
     let registry = poll.registry();
     registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("epoll_ctl"))?;
-    let stop_fd = stop.as_raw_fd();
-    registry.register(&mut SourceFd(&stop_fd), STOP, Interest::READABLE).map_err(Error::system("epoll_ctl"))?;
+    let mut stop = UnixStream::from_std(stop);
+    registry.register(&mut stop, STOP, Interest::READABLE).map_err(Error::system("epoll_ctl"))?;
     let mut state =
         Loop { listener: Some(listener), peers: Slab::new(), buffers: Buffers::new(handler), more: Vec::new() };
     let mut events = Events::with_capacity(EVENTS);

@@ -11,6 +11,8 @@ const SHARDS: i64 = 1_024;
 
 /// The server contract's arguments. An engine flattens them into its own.
 #[derive(Clone, Debug, clap::Args)]
+// The engine's struct is called Args as well, and groups are named after structs.
+#[group(skip)]
 pub struct Args {
     /// Address to serve on; port 0 takes a free one, which the ready line names
     #[arg(long, value_name = "ADDR")]

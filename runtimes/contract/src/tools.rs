@@ -1,0 +1,111 @@
+//! Third-party clients: curl and wrk must be able to use any engine. Both are needed: a missing one fails the test.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wire::client::{Operation, Request, parse_reply};
+use wire::{Format, Protocol};
+
+use crate::Subject;
+use crate::server::Server;
+
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} is needed (apt-get install {program}): {error}"));
+    let says = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {says}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// curl adds, lists, is told what there is not, and closes or keeps connections as it likes.
+pub fn curl(subject: &Subject) {
+    let server = Server::speaking(subject, Protocol::Http1, Format::Json, &[]);
+    let url = |path: &str| format!("http://{}{path}", server.address);
+    let added = run("curl", &["-sS", "-d", r#"{"text": "from curl"}"#, &url("/demo/notes")]);
+    let added: serde_json::Value = serde_json::from_str(&added).expect("JSON");
+    assert_eq!((added["id"].as_str(), added["text"].as_str()), (Some("1001"), Some("from curl")));
+    let page = run("curl", &["-sS", "--http1.0", &url("/demo/notes?offset=999&limit=2")]);
+    let page: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+    assert_eq!((page["total"].as_str(), &page["notes"][1]), (Some("1001"), &added));
+    let missing = run("curl", &["-sS", "-o", "/dev/null", "-w", "%{http_code}", &url("/nowhere")]);
+    assert_eq!(missing, "404");
+    let head = run("curl", &["-sS", "-I", &url("/demo/notes?limit=1")]);
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    // Two requests on one connection, as told by curl itself.
+    let twice =
+        run("curl", &["-sS", "-o", "/dev/null", "-w", "%{num_connects}\n", &url("/demo/notes"), &url("/demo/notes")]);
+    assert!(twice.contains("1\n0"), "{twice}");
+    // A megabyte: curl asks with 100-continue first.
+    let body = std::env::temp_dir().join(format!("contract-{}-{}", subject.engine, std::process::id()));
+    std::fs::write(&body, vec![b'x'; 1 << 20]).expect("a temporary file");
+    let data = format!("@{}", body.display());
+    let echoed = run("curl", &["-sS", "-H", "Expect: 100-continue", "--data-binary", &data, &url("/echo")]);
+    std::fs::remove_file(&body).expect("it was just written");
+    assert_eq!(echoed.len(), 1 << 20);
+    assert_eq!(server.stop()["errors"], serde_json::json!({"not-found": 1}));
+}
+
+/// wrk for a second at 200 connections: no error of any kind.
+pub fn wrk(subject: &Subject) {
+    let server = Server::speaking(subject, Protocol::Http1, Format::Json, &[]);
+    let url = format!("http://{}/demo/notes?limit=5", server.address);
+    let report = run("wrk", &["-t1", "-c200", "-d1s", &url]);
+    assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+    let requests: u64 = report
+        .split(" requests in")
+        .next()
+        .and_then(|text| text.rsplit(' ').next()?.trim().parse().ok())
+        .expect(&report);
+    assert!(requests > 0, "{report}");
+    assert!(server.stop()["requests"].as_u64() >= Some(requests));
+}
+
+/// Metrics, health and a profile on the admin address, while requests go on: the profiler's signals interrupt system
+/// calls, and no request may suffer from that.
+pub fn admin(subject: &Subject) {
+    let server = Server::speaking(subject, Protocol::Frame, Format::Json, &["--admin", "127.0.0.1:0"]);
+    let admin = server.ready["admin"].as_str().expect("an admin address").to_owned();
+    let get = |path: &str| run("curl", &["-sS", "--fail", &format!("http://{admin}{path}")]);
+    assert_eq!(get("/healthz"), "ok\n");
+
+    let done = AtomicBool::new(false);
+    let (folded, sent) = std::thread::scope(|scope| {
+        let load = scope.spawn(|| converse(server.connect(), &done));
+        let folded = get("/debug/pprof/folded?seconds=1&hz=499");
+        done.store(true, Ordering::Relaxed);
+        (folded, load.join().expect("right replies throughout"))
+    });
+    let (stack, samples) = folded.lines().next().and_then(|line| line.rsplit_once(' ')).expect("a folded stack");
+    assert!(stack.contains(';') && samples.parse::<u64>().is_ok(), "{folded}");
+
+    let metrics = get("/metrics");
+    assert!(metrics.contains(&format!("highload_server_requests_total {sent}\n")), "{metrics}");
+    assert!(metrics.contains(&format!("engine=\"{}\"", subject.engine)), "{metrics}");
+    assert!(metrics.contains("highload_server_errors_total{kind=\"io\"} 0\n"), "{metrics}");
+    server.stop();
+}
+
+/// Asks and checks one page after another; returns how many.
+fn converse(mut stream: TcpStream, done: &AtomicBool) -> u64 {
+    let page = Operation::ListNotes { offset: 10, limit: 10 };
+    let mut request = Request::new(Protocol::Frame, Format::Json, &page, "");
+    let mut bytes = Vec::new();
+    request.write(1, &mut bytes);
+    let mut buffer = vec![0; 64 << 10];
+    let mut sent = 0;
+    while !done.load(Ordering::Relaxed) {
+        stream.write_all(&bytes).expect("it reads");
+        sent += 1;
+        let mut length = 0;
+        loop {
+            length += stream.read(&mut buffer[length..]).expect("a reply");
+            if let Some(reply) = parse_reply(Protocol::Frame, &buffer[..length]).expect("well-formed") {
+                request.check(&reply).expect("the right page");
+                break;
+            }
+        }
+    }
+    sent
+}

@@ -1,0 +1,47 @@
+//! The server contract, on this engine's binary with each driver.
+
+use contract::Subject;
+use contract::server::{Server, failure};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_server-monoio");
+const URING: Subject = Subject { binary: BINARY, args: &[], engine: "monoio-uring", interface: "io_uring" };
+const EPOLL: Subject =
+    Subject { binary: BINARY, args: &["--interface", "epoll"], engine: "monoio-epoll", interface: "epoll" };
+
+contract::tests!(uring, crate::URING);
+contract::tests!(epoll, crate::EPOLL);
+
+const FRAME_RAW: [&str; 4] = ["--protocol", "frame", "--format", "raw"];
+
+/// The ring that is asked for is the ring in force, and it serves.
+#[test]
+fn rings() {
+    for (features, coop, single_issuer, defer) in [
+        ("none", false, false, false),
+        ("coop", true, false, false),
+        ("coop,single-issuer", true, true, false),
+        ("single-issuer,defer", false, true, true),
+        ("coop,single-issuer,defer", true, true, true),
+    ] {
+        let server = Server::start(&URING, &[&FRAME_RAW[..], &["--ring", features]].concat());
+        let ring = &server.ready["ring"];
+        let seen = (&ring["coop_taskrun"], &ring["single_issuer"], &ring["defer_taskrun"]);
+        assert_eq!(seen, (&coop.into(), &single_issuer.into(), &defer.into()), "{features}");
+        contract::conversation::echo_once(&server);
+        server.stop();
+    }
+}
+
+/// Combinations that cannot be are usage errors that name what would work.
+#[test]
+fn ring_usage() {
+    let (code, says) = failure(&URING, "127.0.0.1:0", &[&FRAME_RAW[..], &["--ring", "defer"]].concat());
+    assert_eq!(code, Some(2), "{says}");
+    assert!(says.contains("single-issuer,defer"), "{says}");
+    let (code, says) = failure(&EPOLL, "127.0.0.1:0", &[&FRAME_RAW[..], &["--ring", "coop"]].concat());
+    assert_eq!(code, Some(2), "{says}");
+    assert!(says.contains("--interface uring"), "{says}");
+    let (code, says) = failure(&URING, "127.0.0.1:0", &[&FRAME_RAW[..], &["--ring", "deffer"]].concat());
+    assert_eq!(code, Some(2), "{says}");
+    assert!(says.contains("'defer'"), "{says}");
+}
