@@ -4,10 +4,13 @@
 //! flag that no collector knows is a usage error and never ignored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use hostfs::Roots;
 
+use crate::containers::Shared;
 use crate::filter::Filter;
 
 /// One flag of a collector, named as node_exporter names it, without the leading dashes.
@@ -52,6 +55,8 @@ pub const fn list(name: &'static str, help: &'static str) -> Flag {
 pub struct Setup {
     /// Where the kernel's file systems are.
     pub roots: Roots,
+    /// What the container collectors have in common.
+    pub shared: Arc<Shared>,
     values: HashMap<&'static str, Given>,
 }
 
@@ -77,7 +82,7 @@ impl Setup {
                 (flag.name, value)
             })
             .collect();
-        Self { roots, values }
+        Self { roots, shared: Arc::default(), values }
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: Given) {
@@ -148,5 +153,39 @@ impl Setup {
         }
         let unwanted = if wanted.is_empty() { unwanted } else { "" };
         Filter::new(wanted, unwanted).with_context(|| format!("--{include} or --{exclude}"))
+    }
+}
+
+/// A duration as Go writes it: a number and `ms`, `s`, `m` or `h`.
+///
+/// # Errors
+/// When the text is anything else, or the duration is not finite.
+pub fn duration(text: &str) -> anyhow::Result<Duration> {
+    let at = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let scale = match unit {
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(anyhow!("{text:?} does not end in ms, s, m or h")),
+    };
+    let number: f64 = number.parse().with_context(|| format!("{text:?} does not start with a number"))?;
+    Duration::try_from_secs_f64(number * scale).with_context(|| format!("{text:?} is out of range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Go's short forms, and what is none.
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [("500ms", 500), ("5s", 5000), ("1.5m", 90_000), ("1h", 3_600_000)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(milliseconds), "{text}");
+        }
+        for text in ["", "5", "s", "-1s", "5 s", "1e400s", "5d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 }

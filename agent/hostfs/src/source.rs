@@ -71,13 +71,24 @@ impl Source {
         (&self.path, &self.buffer[..self.length])
     }
 
+    /// The only number of a single-value file; `None` when the file is not there.
+    ///
+    /// # Errors
+    /// As [`Source::read`], and when the text is no number.
+    pub fn number_if_present(&mut self) -> Result<Option<u64>> {
+        self.read_if_present()?.map(|(path, text)| crate::text::single_u64(path, text)).transpose()
+    }
+
     fn fill(&mut self) -> Result<usize> {
         if let Some(file) = &self.file {
             match read_from_start(file, &mut self.buffer, self.limit) {
                 Ok(Some(length)) => return Ok(length),
                 Ok(None) => return Err(Error::TooLarge { path: self.path.clone(), limit: self.limit }),
                 // The device or process behind the descriptor is gone; a new one may have its name.
-                Err(_) => self.file = None,
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ESTALE | libc::ESRCH)) => {
+                    self.file = None;
+                }
+                Err(source) => return Err(Error::read(&self.path, source)),
             }
         }
         let file = File::open(&self.path).map_err(|source| Error::read(&self.path, source))?;
