@@ -9,14 +9,14 @@ use super::svg::swatch;
 use super::words::{call, number};
 use super::{Report, table};
 use crate::result::{FactGroup, Status};
-use crate::verdict::{Call, percent, sentence};
+use crate::verdict::{Call, width};
 
 /// How it was measured and what is wrong with that, for the page and the Markdown.
 pub(super) const METHOD: [&str; 6] = [
     "Both ends run on one box over loopback: no network card, no wire, no interrupts of one. A sender does its peer's receive work in softirq, so part of the server's cost is charged to the generator and the other way round; only the whole box's CPU has all of it.",
     "In open loop a request has an intended send time and its response time counts from there, so a stalled server cannot hide requests that it held back. Percentiles are of all rounds' histograms added together. In closed loop they are of the requests that the server let through, and only peaks mean anything.",
-    "Every engine runs once a round with a fresh process, in a shuffled order. The estimate is the median over rounds of engine ÷ baseline within the round; its 95 % interval is a bootstrap over rounds.",
-    "A difference is claimed when three things agree: an exact rank test (signed-rank over all formats, Mann-Whitney per format, Holm's correction) at 2.5 % per question, an interval without 1, and a ratio outside the noise band that the A/A pair, one engine under two names, shows in this run.",
+    "Every engine runs once a round with a fresh process, in a shuffled order. The estimate is the median over rounds of engine ÷ baseline within the round; its 95% interval is a bootstrap over rounds.",
+    "A difference is claimed when three things agree: an exact rank test (signed-rank over all formats, Mann-Whitney per format, Holm's correction) at 2.5% per question, an interval without 1, and a ratio outside the noise band that the A/A pair, one engine under two names, shows in this run.",
     "System calls are counted in a pass of their own, since tracing slows down the engine that makes more of them.",
     "Trials whose generator was the bottleneck or late, or whose box was busy with other things, are void: shown, never counted.",
 ];
@@ -56,6 +56,8 @@ struct Legend {
 /// One figure of one engine over all formats.
 struct Finding {
     figure: &'static str,
+    /// Rows that the figure's heading spans; 0 for all but its first.
+    span: usize,
     swatch: String,
     engine: String,
     ratio: String,
@@ -129,7 +131,9 @@ fn legend(report: &Report) -> Vec<Legend> {
             name: engine.name.clone(),
             what: match &engine.twin_of {
                 Some(original) => format!("{original} again"),
-                None if report.verdict.baseline.as_ref() == Some(&engine.name) => format!("{}, baseline", engine.interface),
+                None if report.verdict.baseline.as_ref() == Some(&engine.name) => {
+                    format!("{}, baseline", engine.interface)
+                }
                 None => engine.interface.clone(),
             },
         })
@@ -137,18 +141,21 @@ fn legend(report: &Report) -> Vec<Legend> {
 }
 
 fn findings(report: &Report) -> Vec<Finding> {
-    let baseline = report.verdict.baseline.as_deref().unwrap_or_default();
-    let figures = report.verdict.figures.iter().flat_map(|figure| figure.overall.iter().map(move |c| (figure.figure, c)));
+    let figures = report.verdict.figures.iter();
     figures
-        .map(|(figure, comparison)| Finding {
-            figure: figure.name(),
+        .flat_map(|figure| {
+            figure.overall.iter().enumerate().map(move |(place, comparison)| (figure, place, comparison))
+        })
+        .map(|(figure, place, comparison)| Finding {
+            figure: figure.figure.name(),
+            span: if place == 0 { figure.overall.len() } else { 0 },
             swatch: swatch(slot(&comparison.engine, None)),
             engine: comparison.engine.clone(),
             ratio: comparison.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
             interval: comparison.interval.map_or_else(String::new, |[low, high]| format!("{low:.2} – {high:.2}")),
             class: class(Some(comparison.call)),
             says: match (comparison.call, &comparison.note) {
-                (Call::Less | Call::More, _) => sentence(comparison, baseline, figure.name()),
+                (found @ (Call::Less | Call::More), _) => format!("{}, supported", call(found)),
                 (found, Some(note)) => format!("{}: {note}", call(found)),
                 (found, None) => call(found).to_owned(),
             },
@@ -171,20 +178,27 @@ fn rows<'a>(report: &'a Report) -> Vec<Line<'a>> {
         let span = if first { report.rows.iter().filter(|other| other.cell == row.cell).count() } else { 0 };
         let mut fields = table::fields(row, baseline);
         fields[2] = fields[2].replace(['▼', '▲'], "").trim().to_owned();
-        Line { cell: &row.cell, span, swatch: swatch(slot(&row.engine, row.twin_of.as_deref())), fields, class: class(row.call) }
+        Line {
+            cell: &row.cell,
+            span,
+            swatch: swatch(slot(&row.engine, row.twin_of.as_deref())),
+            fields,
+            class: class(row.call),
+        }
     };
     report.rows.iter().enumerate().map(line).collect()
 }
 
 fn bands<'a>(report: &'a Report) -> Vec<BandLine<'a>> {
-    let figures = report.verdict.figures.iter().flat_map(|figure| figure.bands.iter().map(move |band| (figure.figure, band)));
+    let figures =
+        report.verdict.figures.iter().flat_map(|figure| figure.bands.iter().map(move |band| (figure.figure, band)));
     figures
         .map(|(figure, band)| BandLine {
             figure: figure.name(),
             cell: band.cell.as_deref().unwrap_or("all"),
             ratio: format!("{:.3}x", band.ratio),
             interval: format!("{:.3} – {:.3}", band.interval[0], band.interval[1]),
-            band: format!("±{}", percent(band.factor)),
+            band: width(band.factor),
             claims: band.claims,
         })
         .collect()
@@ -202,7 +216,14 @@ fn discarded<'a>(report: &'a Report) -> Vec<Discarded<'a>> {
         .filter_map(|trial| {
             let reason = trial.reason.as_deref().unwrap_or("no reason given");
             let status = status(trial.status)?;
-            Some(Discarded { index: trial.index, round: trial.round, engine: &trial.engine, format: &trial.format, status, reason })
+            Some(Discarded {
+                index: trial.index,
+                round: trial.round,
+                engine: &trial.engine,
+                format: &trial.format,
+                status,
+                reason,
+            })
         })
         .collect()
 }

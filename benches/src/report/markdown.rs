@@ -18,19 +18,34 @@ pub(super) fn render(report: &Report) -> String {
     let _ = write!(text, "\n{}\n\n{}\n", escape(&caption(report)), ended(&report.counts));
     if !report.rows.is_empty() {
         let headings = headings(report);
-        let _ = write!(text, "\n## Results\n\n| {} |\n|---|---|{}\n", headings.join(" | "), "---:|".repeat(headings.len() - 2));
+        let _ = write!(
+            text,
+            "\n## Results\n\n| {} |\n|---|---|{}\n",
+            headings.join(" | "),
+            "---:|".repeat(headings.len() - 2)
+        );
         for row in &report.rows {
-            let fields: Vec<String> = fields(row, report.verdict.baseline.as_deref()).iter().map(|field| escape(field)).collect();
+            let fields: Vec<String> =
+                fields(row, report.verdict.baseline.as_deref()).iter().map(|field| escape(field)).collect();
             let _ = writeln!(text, "| {} | {} |", escape(&row.cell), fields.join(" | "));
         }
         text.push_str("\n▼ less, ▲ more than the baseline, supported by test, interval and noise band; ? too few rounds; no mark: no evidence of a difference.\n");
     }
     findings(report, &mut text);
     section(&mut text, "Notes", report.verdict.notes.iter().chain(&report.run.warnings));
-    let discarded: Vec<String> = report.run.trials.iter().filter(|trial| trial.status != Status::Ok).map(|trial| {
-        let reason = trial.reason.as_deref().unwrap_or("no reason given");
-        format!("{:?} trial {}: {} {} round {}: {reason}", trial.status, trial.index, trial.engine, trial.format, trial.round)
-    }).collect();
+    let discarded: Vec<String> = report
+        .run
+        .trials
+        .iter()
+        .filter(|trial| trial.status != Status::Ok)
+        .map(|trial| {
+            let reason = trial.reason.as_deref().unwrap_or("no reason given");
+            format!(
+                "{:?} trial {}: {} {} round {}: {reason}",
+                trial.status, trial.index, trial.engine, trial.format, trial.round
+            )
+        })
+        .collect();
     section(&mut text, "Trials that do not count", discarded.iter());
     section(&mut text, "Method and bias", METHOD.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>().iter());
     fingerprint(report, &mut text);
@@ -47,7 +62,12 @@ fn findings(report: &Report, text: &mut String) {
                 (Call::Less | Call::More, _, _) => sentence(comparison, baseline, figure.figure.name()),
                 (found, Some(ratio), note) => {
                     let note = note.as_ref().map_or_else(String::new, |note| format!(", {note}"));
-                    format!("{}: {} {ratio:.2}x of {baseline}: {}{note}.", comparison.engine, figure.figure.name(), call(found))
+                    format!(
+                        "{}: {} {ratio:.2}x of {baseline}: {}{note}.",
+                        comparison.engine,
+                        figure.figure.name(),
+                        call(found)
+                    )
                 }
                 (found, None, note) => {
                     let note = note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
@@ -70,12 +90,19 @@ fn section<'a>(text: &mut String, title: &str, lines: impl Iterator<Item = &'a S
 fn fingerprint(report: &Report, text: &mut String) {
     let Some(host) = &report.run.host else { return };
     let commit = host.commit.as_deref().unwrap_or("outside a checkout");
-    let _ = write!(text, "\n## Machine\n\n- command: `{}`\n- started: {}\n- commit: {commit}\n- profile: {}\n", host.command.join(" ").replace('`', "'"), host.started, host.profile);
+    let _ = write!(
+        text,
+        "\n## Machine\n\n- command: `{}`\n- started: {}\n- commit: {commit}\n- profile: {}\n",
+        host.command.join(" ").replace('`', "'"),
+        host.started,
+        host.profile
+    );
     if let Some(plan) = &report.run.plan {
         let _ = writeln!(text, "- seed: {}", plan.seed);
     }
     for group in &host.groups {
-        let facts: Vec<String> = group.facts.iter().map(|(name, value)| format!("{} {}", escape(name), escape(value))).collect();
+        let facts: Vec<String> =
+            group.facts.iter().map(|(name, value)| format!("{} {}", escape(name), escape(value))).collect();
         let _ = writeln!(text, "- {}: {}", escape(&group.name), facts.join("; "));
     }
 }

@@ -1,7 +1,7 @@
 //! From a result directory to its reports. Works from files alone, any number of times.
 //!
 //! `plan.json`, `host.json`, `trials.jsonl`, `timeline.jsonl` and `histograms/` go in ([`read`]); the table of the terminal,
-//! `report.md`, `report.html` and `lab.prom` come out. The statistics are [`crate::verdict`]'s, the plots [`plots`]'s.
+//! `report.md`, `report.html` and `lab.prom` come out. The statistics are [`crate::verdict`]'s, the plots are plotters'.
 
 mod html;
 mod markdown;
@@ -108,7 +108,9 @@ pub fn write(directory: &Path) -> Result<Summary> {
     let report = Report::new(&run);
     let page = html::render(&report)?;
     let mut files = Vec::new();
-    for (name, text) in [("report.md", markdown::render(&report)), ("report.html", page), ("lab.prom", prom::render(&report))] {
+    for (name, text) in
+        [("report.md", markdown::render(&report)), ("report.html", page), ("lab.prom", prom::render(&report))]
+    {
         let path = directory.join(name);
         replace(&path, &text).map_err(|error| Failure::Environment(format!("{}: {error:#}", path.display())))?;
         files.push(path);

@@ -22,8 +22,18 @@ struct Look {
 pub(super) const PAPER: [&str; 2] = ["#ffffff", "#14181f"];
 
 const DISC: Outline = &[
-    (1.0, 0.0), (0.87, 0.5), (0.5, 0.87), (0.0, 1.0), (-0.5, 0.87), (-0.87, 0.5),
-    (-1.0, 0.0), (-0.87, -0.5), (-0.5, -0.87), (0.0, -1.0), (0.5, -0.87), (0.87, -0.5),
+    (1.0, 0.0),
+    (0.87, 0.5),
+    (0.5, 0.87),
+    (0.0, 1.0),
+    (-0.5, 0.87),
+    (-0.87, 0.5),
+    (-1.0, 0.0),
+    (-0.87, -0.5),
+    (-0.5, -0.87),
+    (0.0, -1.0),
+    (0.5, -0.87),
+    (0.87, -0.5),
 ];
 const SQUARE: Outline = &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)];
 const UP: Outline = &[(0.0, -1.1), (1.05, 0.8), (-1.05, 0.8)];
@@ -32,12 +42,23 @@ const DIAMOND: Outline = &[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)];
 const LEFT: Outline = &[(-1.1, 0.0), (0.8, 1.05), (0.8, -1.05)];
 const RIGHT: Outline = &[(1.1, 0.0), (-0.8, 1.05), (-0.8, -1.05)];
 const PLUS: Outline = &[
-    (-0.35, -1.1), (0.35, -1.1), (0.35, -0.35), (1.1, -0.35), (1.1, 0.35), (0.35, 0.35),
-    (0.35, 1.1), (-0.35, 1.1), (-0.35, 0.35), (-1.1, 0.35), (-1.1, -0.35), (-0.35, -0.35),
+    (-0.35, -1.1),
+    (0.35, -1.1),
+    (0.35, -0.35),
+    (1.1, -0.35),
+    (1.1, 0.35),
+    (0.35, 0.35),
+    (0.35, 1.1),
+    (-0.35, 1.1),
+    (-0.35, 0.35),
+    (-1.1, 0.35),
+    (-1.1, -0.35),
+    (-0.35, -0.35),
 ];
 
 /// Engines by name. Names that are not here take a place by their letters.
-const NAMES: [&str; 8] = ["mio", "monoio-uring", "monoio-epoll", "tokio-uring", "tokio", "compio-uring", "compio-poll", "ring"];
+const NAMES: [&str; 8] =
+    ["mio", "monoio-uring", "monoio-epoll", "tokio-uring", "tokio", "compio-uring", "compio-poll", "ring"];
 
 const LOOKS: [Look; 8] = [
     Look { light: "#0072b2", dark: "#4ba3dd", dash: "none", outline: SQUARE },
@@ -92,10 +113,17 @@ pub(super) fn css() -> String {
         }
         text
     };
-    let mut text = format!(":root{{{}}}@media(prefers-color-scheme:dark){{:root{{{}}}}}@media print{{:root{{{}}}}}", scheme(0), scheme(1), scheme(0));
+    let mut text = format!(
+        ":root{{{}}}@media(prefers-color-scheme:dark){{:root{{{}}}}}@media print{{:root{{{}}}}}",
+        scheme(0),
+        scheme(1),
+        scheme(0)
+    );
     for slot in 0..SLOTS {
-        let dash = if slot < LOOKS.len() { LOOKS[slot].dash } else { "4 8" };
-        let _ = write!(text, ".curves polyline[stroke=\"var(--e{slot})\"]{{stroke-dasharray:{dash}}}");
+        let dash = LOOKS.get(slot).map_or("4 8", |look| look.dash);
+        // Curves alone are this wide: markers of the same colour stay whole.
+        let _ =
+            write!(text, ".curves polyline[stroke=\"var(--e{slot})\"][stroke-width=\"6\"]{{stroke-dasharray:{dash}}}");
     }
     text
 }
@@ -121,7 +149,12 @@ mod tests {
     #[test]
     fn colours_stand_out_from_their_paper() {
         for look in &LOOKS {
-            assert!(contrast(look.light, PAPER[0]) >= 3.0, "{} on white: {}", look.light, contrast(look.light, PAPER[0]));
+            assert!(
+                contrast(look.light, PAPER[0]) >= 3.0,
+                "{} on white: {}",
+                look.light,
+                contrast(look.light, PAPER[0])
+            );
             assert!(contrast(look.dark, PAPER[1]) >= 3.0, "{} on dark", look.dark);
         }
         for (mode, colours) in MODES {

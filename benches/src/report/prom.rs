@@ -12,15 +12,27 @@ type Value = fn(&Row) -> Option<f64>;
 
 /// Gauges of a row: name, help, value in base units.
 const GAUGES: [(&str, &str, Value); 9] = [
-    ("highload_lab_server_cpu_seconds_per_request", "Server CPU time per completed request, median of rounds.", |row| {
-        Some(row.cpu_us_per_request?.median / 1e6)
-    }),
+    (
+        "highload_lab_server_cpu_seconds_per_request",
+        "Server CPU time per completed request, median of rounds.",
+        |row| Some(row.cpu_us_per_request?.median / 1e6),
+    ),
     ("highload_lab_server_cpu_ratio", "Server CPU per request divided by the baseline's.", |row| row.cpu_ratio),
-    ("highload_lab_response_seconds_p50", "Median response time from the intended send time.", |row| Some(row.response_us?[0] / 1e6)),
-    ("highload_lab_response_seconds_p99", "99th percentile of the response time.", |row| Some(row.response_us?[1] / 1e6)),
-    ("highload_lab_response_seconds_p999", "99.9th percentile of the response time.", |row| Some(row.response_us?[2] / 1e6)),
-    ("highload_lab_server_syscalls_per_request", "System calls of the server per completed request.", |row| row.syscalls_per_request),
-    ("highload_lab_server_resident_memory_bytes", "Resident set size of the server, median of rounds.", |row| row.rss_bytes),
+    ("highload_lab_response_seconds_p50", "Median response time from the intended send time.", |row| {
+        Some(row.response_us?[0] / 1e6)
+    }),
+    ("highload_lab_response_seconds_p99", "99th percentile of the response time.", |row| {
+        Some(row.response_us?[1] / 1e6)
+    }),
+    ("highload_lab_response_seconds_p999", "99.9th percentile of the response time.", |row| {
+        Some(row.response_us?[2] / 1e6)
+    }),
+    ("highload_lab_server_syscalls_per_request", "System calls of the server per completed request.", |row| {
+        row.syscalls_per_request
+    }),
+    ("highload_lab_server_resident_memory_bytes", "Resident set size of the server, median of rounds.", |row| {
+        row.rss_bytes
+    }),
     ("highload_lab_requests_per_second", "Completed requests per second, median of rounds.", |row| row.rate),
     ("highload_lab_rounds_counted", "Rounds that count.", |row| Some(row.counted as f64)),
 ];
@@ -37,18 +49,32 @@ pub(super) fn render(report: &Report) -> String {
         head(&mut text, name, help);
         for (row, value) in samples {
             let (engine, interface, cell) = (label(&row.engine), label(&row.interface), label(&row.cell));
-            let _ = writeln!(text, "{name}{{scenario=\"{scenario}\",cell=\"{cell}\",engine=\"{engine}\",interface=\"{interface}\"}} {value}");
+            let _ = writeln!(
+                text,
+                "{name}{{scenario=\"{scenario}\",cell=\"{cell}\",engine=\"{engine}\",interface=\"{interface}\"}} {value}"
+            );
         }
     }
     bands(report, &scenario, &mut text);
     let name = "highload_lab_trials";
     head(&mut text, name, "Rows of the run by how they ended.");
     let counts = report.counts;
-    let ended = [("ok", counts.rows - counts.void - counts.failed - counts.unavailable), ("void", counts.void), ("failed", counts.failed), ("unavailable", counts.unavailable)];
+    let ended = [
+        ("ok", counts.rows - counts.void - counts.failed - counts.unavailable),
+        ("void", counts.void),
+        ("failed", counts.failed),
+        ("unavailable", counts.unavailable),
+    ];
     for (status, count) in ended {
         let _ = writeln!(text, "{name}{{scenario=\"{scenario}\",status=\"{status}\"}} {count}");
     }
-    if let Some(end) = report.run.trials.iter().map(|trial| trial.started_unix_ms as f64 / 1e3 + trial.measured_seconds).reduce(f64::max) {
+    if let Some(end) = report
+        .run
+        .trials
+        .iter()
+        .map(|trial| trial.started_unix_ms as f64 / 1e3 + trial.measured_seconds)
+        .reduce(f64::max)
+    {
         let name = "highload_lab_run_end_timestamp_seconds";
         head(&mut text, name, "End of the last trial, seconds since the Unix epoch.");
         let _ = writeln!(text, "{name}{{scenario=\"{scenario}\"}} {end}");
@@ -57,7 +83,8 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 fn bands(report: &Report, scenario: &str, text: &mut String) {
-    let figures: Vec<_> = report.verdict.figures.iter().filter_map(|figure| Some((figure.figure, figure.band(None)?.factor))).collect();
+    let figures: Vec<_> =
+        report.verdict.figures.iter().filter_map(|figure| Some((figure.figure, figure.band(None)?.factor))).collect();
     if figures.is_empty() {
         return;
     }

@@ -45,15 +45,21 @@ pub struct Run {
 pub fn read(directory: &Path) -> Result<Run> {
     let mut run = Run::default();
     let Some(rows) = text(&directory.join("trials.jsonl"))? else {
-        let message = format!("{} holds no trials.jsonl; name the directory that a run wrote (--out)", directory.display());
+        let message =
+            format!("{} holds no trials.jsonl; name the directory that a run wrote (--out)", directory.display());
         return Err(Failure::Usage(message).into());
     };
     run.trials = lines("trials.jsonl", &rows, &mut run.warnings);
     if run.trials.is_empty() && !run.warnings.is_empty() {
-        return Err(Failure::Usage(format!("{} holds no readable row: {}", directory.display(), run.warnings[0])).into());
+        return Err(
+            Failure::Usage(format!("{} holds no readable row: {}", directory.display(), run.warnings[0])).into()
+        );
     }
     if let Some(newer) = run.trials.iter().map(|trial| trial.schema).filter(|schema| *schema > SCHEMA).max() {
-        warn(&mut run.warnings, format!("rows have schema {newer}, this lab knows {SCHEMA}: fields it does not know are left out"));
+        warn(
+            &mut run.warnings,
+            format!("rows have schema {newer}, this lab knows {SCHEMA}: fields it does not know are left out"),
+        );
     }
     run.plan = document(directory, "plan.json", &mut run.warnings)?;
     run.host = document(directory, "host.json", &mut run.warnings)?;

@@ -75,7 +75,8 @@ pub(super) fn rows(matrix: &Matrix, verdict: &Verdict, run: &Run) -> Vec<Row> {
 fn row(matrix: &Matrix, verdict: &Verdict, run: &Run, engine: usize, cell: usize) -> Row {
     let counted: Vec<_> =
         matrix.rows(engine, cell).filter(|t| t.status == Status::Ok && t.pass == Pass::Timing).collect();
-    let middle = |of: &dyn Fn(&crate::result::Trial) -> f64| median(&counted.iter().map(|trial| of(trial)).collect::<Vec<_>>());
+    let middle =
+        |of: &dyn Fn(&crate::result::Trial) -> f64| median(&counted.iter().map(|trial| of(trial)).collect::<Vec<_>>());
     let cpu_rounds: Vec<f64> = matrix.values(engine, cell, Figure::Cpu).into_values().collect();
     let syscalls: Vec<f64> = matrix.values(engine, cell, Figure::Syscalls).into_values().collect();
     let (name, label) = (&matrix.engines[engine].name, &matrix.cells[cell].label);
@@ -90,8 +91,14 @@ fn row(matrix: &Matrix, verdict: &Verdict, run: &Run, engine: usize, cell: usize
             let at = |quantile| merged.value_at_quantile(quantile) as f64 / 1e3;
             Some([at(0.5), at(0.99), at(0.999), merged.max() as f64 / 1e3])
         }
-        None => middle(&|t| t.response.p50_us)
-            .and_then(|p50| Some([p50, middle(&|t| t.response.p99_us)?, middle(&|t| t.response.p999_us)?, middle(&|t| t.response.max_us)?])),
+        None => middle(&|t| t.response.p50_us).and_then(|p50| {
+            Some([
+                p50,
+                middle(&|t| t.response.p99_us)?,
+                middle(&|t| t.response.p999_us)?,
+                middle(&|t| t.response.max_us)?,
+            ])
+        }),
     };
     Row {
         cell: label.clone(),

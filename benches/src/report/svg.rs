@@ -166,7 +166,8 @@ impl Plot<'_, '_> {
     pub(super) fn line(&self, points: &[(f64, f64)], ink: Ink, width: f64) {
         let mut path: Vec<(i32, i32)> = points.iter().map(|point| self.at(*point)).collect();
         path.dedup();
-        let style = ShapeStyle { color: ink.colour().to_rgba(), filled: false, stroke_width: units(width).unsigned_abs() };
+        let style =
+            ShapeStyle { color: ink.colour().to_rgba(), filled: false, stroke_width: units(width).unsigned_abs() };
         self.root.draw(&PathElement::new(path, style)).expect(DRAWN);
     }
 
@@ -181,8 +182,10 @@ impl Plot<'_, '_> {
     pub(super) fn marker(&self, point: (f64, f64), moved: (f64, f64), slot: usize, radius: f64, hollow: bool) {
         let (outline, filled) = palette::marker(slot);
         let (x, y) = self.at(point);
-        let mut shape: Vec<(i32, i32)> =
-            outline.iter().map(|(dx, dy)| (x + units(moved.0 + dx * radius), y + units(moved.1 + dy * radius))).collect();
+        let mut shape: Vec<(i32, i32)> = outline
+            .iter()
+            .map(|(dx, dy)| (x + units(moved.0 + dx * radius), y + units(moved.1 + dy * radius)))
+            .collect();
         let colour = Ink::Engine(slot).colour();
         if filled && !hollow {
             self.root.draw(&Polygon::new(shape, colour.filled())).expect(DRAWN);
@@ -201,7 +204,9 @@ impl Plot<'_, '_> {
             Side::Right => HPos::Left,
         };
         let colour = ink.colour();
-        let style = TextStyle::from(("f", 12.0 * SCALE * FONT).into_font()).color(&colour).pos(Pos::new(horizontal, VPos::Center));
+        let style = TextStyle::from(("f", 12.0 * SCALE * FONT).into_font())
+            .color(&colour)
+            .pos(Pos::new(horizontal, VPos::Center));
         self.root.draw(&Text::new(text.to_owned(), (x + units(moved.0), y + units(moved.1)), style)).expect(DRAWN);
     }
 }
@@ -214,7 +219,11 @@ fn units(pixels: f64) -> i32 {
 /// Replaces the root element, the stand-in colours and what a reader's own fonts should decide.
 fn finish(frame: &Frame, svg: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
-    let mut body = body.replace(" opacity=\"1\"", "").replace(" font-family=\"f\"", "").replace(">\n", ">").replace("\n</text>", "</text>");
+    let mut body = body
+        .replace(" opacity=\"1\"", "")
+        .replace(" font-family=\"f\"", "")
+        .replace(">\n", ">")
+        .replace("\n</text>", "</text>");
     let slots = (0..palette::SLOTS).map(Ink::Engine);
     let modes = (0..palette::MODES.len()).map(Ink::Mode);
     for ink in [Ink::Text, Ink::Muted, Ink::Grid, Ink::Band].into_iter().chain(slots).chain(modes) {
@@ -235,7 +244,11 @@ fn escape(text: &str) -> String {
 /// An engine's marker by itself, for legends and tables. Decoration: the name stands beside it.
 pub(super) fn swatch(slot: usize) -> String {
     let (outline, filled) = palette::marker(slot);
-    let points: Vec<String> = outline.iter().map(|(x, y)| format!("{:.1},{:.1}", 7.0 + x * 4.6, 7.0 + y * 4.6)).collect();
+    let points: Vec<String> =
+        outline.iter().map(|(x, y)| format!("{:.1},{:.1}", 7.0 + x * 4.6, 7.0 + y * 4.6)).collect();
     let paint = if filled { "fill" } else { "fill=\"none\" stroke-width=\"1.5\" stroke" };
-    format!("<svg class=\"swatch\" viewBox=\"0 0 14 14\" aria-hidden=\"true\"><polygon points=\"{}\" {paint}=\"var(--e{slot})\"/></svg>", points.join(" "))
+    format!(
+        "<svg class=\"swatch\" viewBox=\"0 0 14 14\" aria-hidden=\"true\"><polygon points=\"{}\" {paint}=\"var(--e{slot})\"/></svg>",
+        points.join(" ")
+    )
 }

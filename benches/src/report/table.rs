@@ -6,7 +6,7 @@ use super::rows::Row;
 use super::words::{NOTHING, call, grouped, mebibytes, number, optional};
 use super::{Counts, Report};
 use crate::result::Load;
-use crate::verdict::Call;
+use crate::verdict::{Call, width};
 
 /// Widest line.
 const WIDTH: u16 = 120;
@@ -16,9 +16,9 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 
 /// Headline, table and what must be known beside it.
 pub(super) fn render(report: &Report) -> String {
-    let mut text = format!("{}\n", report.verdict.headline);
+    let mut text = wrapped(&report.verdict.headline);
     if !report.rows.is_empty() {
-        text.push_str(&format!("\n{}\n{}\n", caption(report), table(report)));
+        text.push_str(&format!("\n{}{}\n", wrapped(&caption(report)), table(report)));
     }
     text.push_str(&legend(report));
     text
@@ -73,8 +73,10 @@ fn table(report: &Report) -> Table {
 /// The headings of [`fields`], with the cell's label before them.
 pub(super) fn headings(report: &Report) -> Vec<String> {
     let baseline = report.verdict.baseline.as_deref().unwrap_or("baseline");
-    let versus = format!("CPU vs {baseline} (95 %)");
-    ["format", "engine", "CPU µs/req", &versus, "p50 µs", "p99 µs", "sys/req", "RSS MiB", "req/s", "rounds"].map(str::to_owned).into()
+    let versus = format!("CPU vs {baseline} (95%)");
+    ["format", "engine", "CPU µs/req", &versus, "p50 µs", "p99 µs", "sys/req", "RSS MiB", "req/s", "rounds"]
+        .map(str::to_owned)
+        .into()
 }
 
 /// The fields of a row but the cell's label.
@@ -130,7 +132,27 @@ fn legend(report: &Report) -> String {
     lines.push(ended(&report.counts));
     lines.extend(report.verdict.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(report.run.warnings.iter().map(|warning| format!("warning: {warning}")));
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| wrapped(line)).collect()
+}
+
+/// A sentence in lines of at most [`WIDTH`] columns, further lines set in. Characters stand for columns: all of ours are one wide.
+fn wrapped(sentence: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in sentence.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > usize::from(WIDTH) {
+            text.push_str("\n ");
+            column = 1;
+        }
+        if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text + "\n"
 }
 
 /// The primary figure's noise band in a sentence.
@@ -140,13 +162,13 @@ pub(super) fn band(report: &Report) -> Option<String> {
     let cells: Vec<String> = figure
         .bands
         .iter()
-        .filter_map(|band| Some(format!("{} ±{}", band.cell.as_ref()?, crate::verdict::percent(band.factor))))
+        .filter_map(|band| Some(format!("{} {}", band.cell.as_ref()?, width(band.factor))))
         .collect();
     Some(format!(
-        "Noise band from {} and {}, one engine under two names: ±{} over all, {}.",
+        "Noise band from {} and {}, one engine under two names: {} over all, {}.",
         band.original,
         band.twin,
-        crate::verdict::percent(band.factor),
+        width(band.factor),
         cells.join(", ")
     ))
 }

@@ -93,7 +93,10 @@ pub fn paired_ratio(ratios: &[Vec<Option<f64>>], resamples: usize, seed: u64) ->
     let everything: Vec<usize> = (0..rounds).collect();
     let estimate = mean_of_medians(&logs, &everything, &mut scratch)?;
     // Rounds in which nothing counted would only dilute the draws.
-    let drawn: Vec<usize> = everything.into_iter().filter(|round| logs.iter().any(|f| f.get(*round).is_some_and(Option::is_some))).collect();
+    let drawn: Vec<usize> = everything
+        .into_iter()
+        .filter(|round| logs.iter().any(|f| f.get(*round).is_some_and(Option::is_some)))
+        .collect();
     let units = logs.iter().map(|format| format.iter().flatten().count()).min()?;
 
     let mut random = SplitMix64(seed);
@@ -108,10 +111,7 @@ pub fn paired_ratio(ratios: &[Vec<Option<f64>>], resamples: usize, seed: u64) ->
         means.extend(mean_of_medians(&logs, &sample, &mut scratch));
     }
     let interval = cut(&mut means, units)?;
-    Some(Estimate {
-        ratio: estimate.exp(),
-        interval: Interval { low: interval.low.exp(), high: interval.high.exp() },
-    })
+    Some(Estimate { ratio: estimate.exp(), interval: Interval { low: interval.low.exp(), high: interval.high.exp() } })
 }
 
 /// The ratio of two medians of unpaired samples, each resampled by itself. For rows that share no rounds,
@@ -151,6 +151,7 @@ fn mean_of_medians(logs: &[Vec<Option<f64>>], rounds: &[usize], scratch: &mut Ve
 fn cut(values: &mut [f64], units: usize) -> Option<Interval> {
     values.sort_unstable_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;
+    #[expect(clippy::cast_sign_loss, reason = "a tail is a probability")]
     let skipped = (expanded_tail(units) * values.len() as f64) as usize;
     Some(Interval { low: values[skipped.min(last)], high: values[last.saturating_sub(skipped)] })
 }

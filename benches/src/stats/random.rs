@@ -8,6 +8,7 @@ pub struct SplitMix64(pub u64);
 impl SplitMix64 {
     /// 64 uniform bits.
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "an iterator's Option would be unwrapped at every draw")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -105,8 +105,8 @@ fn missing_rounds_and_bad_ratios_are_not_guessed() {
 /// Nominal 95 % intervals hold the truth in at least 92 % of 400 simulated runs, for each number of rounds.
 #[test]
 fn intervals_cover_the_truth() {
-    for rounds in [5, 7, 10, 15] {
-        let mut random = SplitMix64(rounds as u64);
+    for rounds in [5_u64, 7, 10, 15] {
+        let mut random = SplitMix64(rounds);
         let covered = (0..400)
             .filter(|seed| {
                 let ratios: Vec<Option<f64>> =

@@ -104,10 +104,10 @@ fn judge_figure(matrix: &Matrix, baseline: usize, figure: Figure, resamples: usi
         let outcome = Question { matrix, engine: *engine, figure, cell: None, p: overall_p[index] };
         verdict.overall.push(outcome.answer(&sides[index], verdict.band(None), resamples));
     }
-    for cell in 0..matrix.cells.len() {
+    for (cell, place) in matrix.cells.iter().enumerate() {
         for (index, engine) in rivals.iter().enumerate() {
             let outcome = Question { matrix, engine: *engine, figure, cell: Some(cell), p: cell_p[index][cell] };
-            let band = verdict.band(Some(&matrix.cells[cell].label)).or_else(|| verdict.band(None));
+            let band = verdict.band(Some(&place.label)).or_else(|| verdict.band(None));
             verdict.cells.push(outcome.answer(&sides[index], band, resamples));
         }
     }
@@ -197,7 +197,8 @@ fn bands(matrix: &Matrix, figure: Figure, resamples: usize) -> Vec<Band> {
     }
     let sides = Sides::new(matrix, twin, original, figure);
     let cells = within(&sides, sides.gate());
-    let questions = std::iter::once((None, sides.overall(1))).chain((0..cells.len()).map(|cell| (Some(cell), cells[cell])));
+    let questions =
+        std::iter::once((None, sides.overall(1))).chain((0..cells.len()).map(|cell| (Some(cell), cells[cell])));
     questions
         .filter_map(|(cell, p)| {
             let estimate = sides.estimate(cell, resamples)?;

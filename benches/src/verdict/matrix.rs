@@ -67,7 +67,9 @@ impl<'a> Matrix<'a> {
     pub fn new(trials: &'a [Trial], plan: Option<&'a Plan>) -> Self {
         let planned = plan.map_or(&[][..], |plan| &plan.trials);
         let of_row = |t: &'a Trial| -> Key<'a> { (&t.protocol, &t.service, &t.format, &t.load) };
-        let cells = cells(trials.iter().map(of_row).chain(planned.iter().map(|t| (&*t.protocol, &*t.service, &*t.format, &t.load))));
+        let cells = cells(
+            trials.iter().map(of_row).chain(planned.iter().map(|t| (&*t.protocol, &*t.service, &*t.format, &t.load))),
+        );
         let engines = engines(
             trials
                 .iter()
@@ -131,7 +133,8 @@ impl<'a> Matrix<'a> {
 fn cells<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
     for (protocol, service, format, load) in keys {
-        if !cells.iter().any(|c| (&*c.protocol, &*c.service, &*c.format, &c.load) == (protocol, service, format, load)) {
+        if !cells.iter().any(|c| (&*c.protocol, &*c.service, &*c.format, &c.load) == (protocol, service, format, load))
+        {
             let [protocol, service, format] = [protocol, service, format].map(str::to_owned);
             cells.push(Cell { protocol, service, format, load: load.clone(), label: String::new() });
         }
@@ -148,8 +151,10 @@ fn cells<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<Cell> {
     let facts: Vec<Vec<String>> = cells.iter().map(facts).collect();
     for (index, cell) in cells.iter_mut().enumerate() {
         let varies = |place: usize| facts.iter().any(|other| other[place] != facts[0][place]);
-        let parts: Vec<&str> =
-            (0..facts[index].len()).filter(|place| *place == 2 || varies(*place)).map(|place| &*facts[index][place]).collect();
+        let parts: Vec<&str> = (0..facts[index].len())
+            .filter(|place| *place == 2 || varies(*place))
+            .map(|place| &*facts[index][place])
+            .collect();
         cell.label = parts.join(" ");
     }
     cells
@@ -177,7 +182,11 @@ fn engines<'a>(seen: impl Iterator<Item = (&'a String, &'a Option<String>, &'a S
     let mut names = BTreeSet::new();
     let mut engines: Vec<Engine> = seen
         .filter(|(name, _, _)| names.insert((*name).clone()))
-        .map(|(name, twin_of, interface)| Engine { name: name.clone(), twin_of: twin_of.clone(), interface: interface.clone() })
+        .map(|(name, twin_of, interface)| Engine {
+            name: name.clone(),
+            twin_of: twin_of.clone(),
+            interface: interface.clone(),
+        })
         .collect();
     engines.sort_by_key(|engine| {
         let family = engine.twin_of.clone().unwrap_or_else(|| engine.name.clone());

@@ -27,7 +27,7 @@ use serde::Serialize;
 pub use compare::judge;
 pub use figure::Figure;
 pub use matrix::{Cell, Engine, Matrix, Tally};
-pub use words::{headline, percent, sentence};
+pub use words::{percent, sentence, width};
 
 /// Chance of any false claim per question and figure when nothing differs.
 pub const ALPHA: f64 = 0.025;

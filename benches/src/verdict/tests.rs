@@ -143,7 +143,11 @@ fn rows_that_are_not_ok_are_not_counted() {
     }
     let dirty = verdict(&rows);
     assert_eq!(clean.figures, dirty.figures);
-    assert!(dirty.notes.iter().any(|note| note.contains("6 of 9 rounds count: schedule lag 9 ms")), "{:?}", dirty.notes);
+    assert!(
+        dirty.notes.iter().any(|note| note.contains("6 of 9 rounds count: schedule lag 9 ms")),
+        "{:?}",
+        dirty.notes
+    );
 }
 
 #[test]
@@ -159,7 +163,10 @@ fn the_noise_band_silences_small_differences() {
     let cpu = &verdict.figures[0];
     assert!(cpu.band(None).unwrap().claims && (1.07..1.09).contains(&cpu.band(None).unwrap().factor));
     assert_eq!(cpu.of("tokio", None).unwrap().note.as_deref(), Some("inside the noise band"));
-    assert_eq!(verdict.headline, "No evidence of a difference in server CPU per request between mio and tokio (noise band ±8.0 %).");
+    assert_eq!(
+        verdict.headline,
+        "No evidence of a difference in server CPU per request between mio and tokio (noise band ±8.0%)."
+    );
     assert!(verdict.notes[0].starts_with("The A/A pair differs from itself"), "{:?}", verdict.notes);
 }
 
@@ -167,13 +174,20 @@ fn the_noise_band_silences_small_differences() {
 fn headlines_say_what_there_is() {
     assert_eq!(verdict(&[]).headline, "Nothing was measured: there are no rows.");
     let rows = |rounds: u32, engines: &[(&str, f64)]| -> Vec<Trial> {
-        (1..=rounds).flat_map(|r| engines.iter().map(move |(e, cpu)| trial(e, "raw", r, cpu + f64::from(r) * 1e-3)).collect::<Vec<_>>()).collect()
+        (1..=rounds)
+            .flat_map(|r| {
+                engines.iter().map(move |(e, cpu)| trial(e, "raw", r, cpu + f64::from(r) * 1e-3)).collect::<Vec<_>>()
+            })
+            .collect()
     };
     assert_eq!(verdict(&rows(5, &[("mio", 4.0)])).headline, "Only mio ran: there is nothing to compare it with.");
-    assert_eq!(verdict(&rows(2, &[("mio", 4.0), ("ring", 3.0)])).headline, "No claim is possible: 2 rounds count, 5 are needed.");
+    assert_eq!(
+        verdict(&rows(2, &[("mio", 4.0), ("ring", 3.0)])).headline,
+        "No claim is possible: 2 rounds count, 5 are needed."
+    );
     let less = verdict(&rows(5, &[("mio", 4.0), ("ring", 3.0)])).headline;
-    assert_eq!(less, "ring needs 25 % less server CPU per request than mio (95 % interval: 25 % to 25 % less).");
+    assert_eq!(less, "ring needs 25% less server CPU per request than mio (95% interval: 25% to 25% less).");
     let more = verdict(&rows(5, &[("mio", 1.0), ("tokio", 2.5)])).headline;
-    assert_eq!(more, "tokio needs 2.5 times the server CPU per request of mio (95 % interval: 2.5 to 2.5).");
+    assert_eq!(more, "tokio needs 2.5 times the server CPU per request of mio (95% interval: 2.5 to 2.5).");
     assert!(less.len() <= 110);
 }

@@ -5,7 +5,7 @@ use super::{ALPHA, Call, Comparison, FigureVerdict};
 use crate::stats::{mann_whitney_smallest_p, signed_rank_smallest_p};
 
 /// The sentence that goes first: the largest supported difference of the primary figure, or why there is none.
-pub fn headline(matrix: &Matrix, baseline: Option<&str>, primary: Option<&FigureVerdict>) -> String {
+pub(super) fn headline(matrix: &Matrix, baseline: Option<&str>, primary: Option<&FigureVerdict>) -> String {
     let (Some(baseline), Some(primary)) = (baseline, primary) else {
         return "Nothing was measured: there are no rows.".to_owned();
     };
@@ -21,9 +21,9 @@ pub fn headline(matrix: &Matrix, baseline: Option<&str>, primary: Option<&Figure
     if rivals == 0 {
         return match primary.band(None) {
             Some(band) => format!(
-                "Only {baseline} ran, twice: it differs from itself by {} in {subject}, up to {}.",
+                "Only {baseline} ran, twice: it differs from itself by {} in {subject}, noise band {}.",
                 percent(band.ratio),
-                percent(band.factor)
+                width(band.factor)
             ),
             None => format!("Only {baseline} ran: there is nothing to compare it with."),
         };
@@ -33,7 +33,8 @@ pub fn headline(matrix: &Matrix, baseline: Option<&str>, primary: Option<&Figure
     }
     let could = primary.overall.iter().chain(&primary.cells).any(|comparison| comparison.call == Call::NoEvidence);
     if !could {
-        let counted = primary.overall.iter().map(|comparison| comparison.pairs).max().unwrap_or(0) / matrix.cells.len().max(1);
+        let counted =
+            primary.overall.iter().map(|comparison| comparison.pairs).max().unwrap_or(0) / matrix.cells.len().max(1);
         let needed = rounds_needed(matrix.cells.len(), rivals);
         return format!("No claim is possible: {counted} rounds count, {needed} are needed.");
     }
@@ -42,11 +43,11 @@ pub fn headline(matrix: &Matrix, baseline: Option<&str>, primary: Option<&Figure
         [only] => only.engine.clone(),
         _ => format!("{others} other engines"),
     };
-    let band = primary.band(None).map_or_else(String::new, |band| format!(" (noise band ±{})", percent(band.factor)));
+    let band = primary.band(None).map_or_else(String::new, |band| format!(" (noise band {})", width(band.factor)));
     format!("No evidence of a difference in {subject} between {baseline} and {others}{band}.")
 }
 
-/// `monoio-uring uses 18 % less server CPU per request than mio (95 % interval: 15 % to 21 % less).`
+/// `monoio-uring uses 18% less server CPU per request than mio (95% interval: 15% to 21% less).`
 pub fn sentence(comparison: &Comparison, baseline: &str, subject: &str) -> String {
     let engine = &comparison.engine;
     let (Some(ratio), Some([low, high])) = (comparison.ratio, comparison.interval) else {
@@ -54,22 +55,41 @@ pub fn sentence(comparison: &Comparison, baseline: &str, subject: &str) -> Strin
     };
     match comparison.call {
         Call::Less => {
-            format!("{engine} needs {} less {subject} than {baseline} (95 % interval: {} to {} less).", percent(ratio), percent(high), percent(low))
+            format!(
+                "{engine} needs {} less {subject} than {baseline} (95% interval: {} to {} less).",
+                percent(ratio),
+                percent(high),
+                percent(low)
+            )
         }
         Call::More if ratio >= 2.0 => {
-            format!("{engine} needs {ratio:.1} times the {subject} of {baseline} (95 % interval: {low:.1} to {high:.1}).")
+            format!(
+                "{engine} needs {ratio:.1} times the {subject} of {baseline} (95% interval: {low:.1} to {high:.1})."
+            )
         }
         Call::More => {
-            format!("{engine} needs {} more {subject} than {baseline} (95 % interval: {} to {} more).", percent(ratio), percent(low), percent(high))
+            format!(
+                "{engine} needs {} more {subject} than {baseline} (95% interval: {} to {} more).",
+                percent(ratio),
+                percent(low),
+                percent(high)
+            )
         }
-        _ => format!("{engine}: no evidence of a difference in {subject} from {baseline} (ratio {ratio:.2}, {low:.2} to {high:.2})."),
+        _ => format!(
+            "{engine}: no evidence of a difference in {subject} from {baseline} (ratio {ratio:.2}, {low:.2} to {high:.2})."
+        ),
     }
 }
 
-/// How far a ratio is from 1, as whole percent; with a decimal where whole percents would be too coarse.
+/// How far a ratio is from 1 in percent, with a decimal below ten.
 pub fn percent(ratio: f64) -> String {
     let distance = (ratio - 1.0).abs() * 100.0;
-    if distance < 9.95 { format!("{distance:.1} %") } else { format!("{distance:.0} %") }
+    if distance < 9.95 { format!("{distance:.1}%") } else { format!("{distance:.0}%") }
+}
+
+/// A noise band: `±3.2%`, or `up to 2.6x either way` where percents would mislead, since the band is a ratio both ways.
+pub fn width(factor: f64) -> String {
+    if factor < 1.5 { format!("±{}", percent(factor)) } else { format!("up to {factor:.1}x either way") }
 }
 
 /// What to know before believing the rest.
@@ -85,14 +105,19 @@ pub(super) fn notes(matrix: &Matrix, figures: &[FigureVerdict]) -> Vec<String> {
         }
     }
     if matrix.pair().is_none() && matrix.engines.len() > 1 {
-        notes.push("No A/A pair ran, so there is no noise band: differences rest on test and interval alone.".to_owned());
+        notes.push(
+            "No A/A pair ran, so there is no noise band: differences rest on test and interval alone.".to_owned(),
+        );
     }
     for (index, engine) in matrix.engines.iter().enumerate() {
         for (place, cell) in matrix.cells.iter().enumerate() {
             let tally = matrix.tally(index, place);
             if tally.counted < tally.planned {
                 let reason = tally.reason.map_or_else(String::new, |reason| format!(": {reason}"));
-                notes.push(format!("{} with {}: {} of {} rounds count{reason}", engine.name, cell.label, tally.counted, tally.planned));
+                notes.push(format!(
+                    "{} with {}: {} of {} rounds count{reason}",
+                    engine.name, cell.label, tally.counted, tally.planned
+                ));
             }
         }
     }
@@ -103,7 +128,8 @@ pub(super) fn notes(matrix: &Matrix, figures: &[FigureVerdict]) -> Vec<String> {
 fn rounds_needed(cells: usize, engines: usize) -> usize {
     let engines = engines as f64;
     let possible = |rounds: usize| {
-        signed_rank_smallest_p(rounds * cells) * engines <= ALPHA || mann_whitney_smallest_p(rounds, rounds) * engines <= ALPHA
+        signed_rank_smallest_p(rounds * cells) * engines <= ALPHA
+            || mann_whitney_smallest_p(rounds, rounds) * engines <= ALPHA
     };
     (2..).find(|rounds| possible(*rounds)).unwrap_or(usize::MAX)
 }

@@ -31,7 +31,7 @@ const ROUNDS: u32 = 5;
 const START: u64 = 1_790_000_000_000;
 
 /// Writes the directory.
-pub fn write(directory: &Path) {
+pub(crate) fn write(directory: &Path) {
     let mut random = SplitMix64(42);
     fs::create_dir_all(directory.join("histograms")).unwrap();
     let mut rows = Vec::new();
@@ -59,7 +59,9 @@ pub fn write(directory: &Path) {
     let plan = Plan {
         schema: 1,
         scenario: "demo".into(),
-        question: "Does io_uring cost the server less CPU per request than epoll, and does the wire format change that?".into(),
+        question:
+            "Does io_uring cost the server less CPU per request than epoll, and does the wire format change that?"
+                .into(),
         seed: 20_260_101,
         rounds: ROUNDS,
         server_cpus: vec![0],
@@ -74,9 +76,13 @@ pub fn write(directory: &Path) {
 /// The three trials that must not count.
 fn spoil(trial: &mut Trial) {
     let (status, reason) = match (trial.engine.as_str(), trial.format.as_str(), trial.round) {
-        ("monoio-epoll", "json", 3) => (Status::Void, "schedule lag p99 4,120 µs, bound 1,000 µs: the generator was late"),
+        ("monoio-epoll", "json", 3) => {
+            (Status::Void, "schedule lag p99 4,120 µs, bound 1,000 µs: the generator was late")
+        }
         ("tokio-uring", "raw", 2) => (Status::Failed, "server exited with signal 11 after 0.8 s"),
-        ("tokio-uring", "protobuf", _) => (Status::Unavailable, "io_uring is disabled: kernel.io_uring_disabled is 2, needed 0"),
+        ("tokio-uring", "protobuf", _) => {
+            (Status::Unavailable, "io_uring is disabled: kernel.io_uring_disabled is 2, needed 0")
+        }
         _ => return,
     };
     trial.status = status;
@@ -101,6 +107,7 @@ fn load() -> Load {
     }
 }
 
+#[expect(clippy::cast_sign_loss, reason = "sizes are positive")]
 fn trial(index: u32, round: u32, engine: &str, interface: &str, format: &str, cost: f64, rss: f64) -> Trial {
     Trial {
         schema: 1,
@@ -163,14 +170,15 @@ fn plan_of(trial: &Trial) -> PlannedTrial {
     }
 }
 
-/// A body around ten CPU costs, a long tail, and its file.
+/// A body around nine CPU costs, a long tail, and its file.
+#[expect(clippy::cast_sign_loss, reason = "latencies are positive")]
 fn latencies(trial: &mut Trial, directory: &Path, random: &mut SplitMix64) {
     let Some(path) = trial.histograms.get("response") else { return };
     let mut histogram = Histogram::<u64>::new_with_max(60_000_000_000, 3).unwrap();
     let body = trial.server.cpu_us_per_request * 9.0;
     for _ in 0..2_000 {
         let normal = (-2.0 * random.unit().ln()).sqrt() * (std::f64::consts::TAU * random.unit()).cos();
-        let tail = if random.unit() < 0.012 { 4.0 + 40.0 * random.unit() * random.unit() } else { 1.0 };
+        let tail = if random.unit() < 0.03 { 4.0 + 40.0 * random.unit() * random.unit() } else { 1.0 };
         histogram.record_n(((body * (0.25 * normal).exp() * tail) * 1e3) as u64, 20).unwrap();
     }
     let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
@@ -196,7 +204,8 @@ fn timeline(directory: &Path, random: &mut SplitMix64) {
         let busy = if phase < 0.5 { 0.2 } else { 0.62 + 0.05 * jitter };
         let share = |part: f64| busy * part;
         let modes = [("user", 0.3), ("system", 0.52), ("softirq", 0.16), ("irq", 0.01), ("steal", 0.01)];
-        let mut cpu: BTreeMap<String, f64> = modes.iter().map(|(mode, part)| ((*mode).to_owned(), share(*part))).collect();
+        let mut cpu: BTreeMap<String, f64> =
+            modes.iter().map(|(mode, part)| ((*mode).to_owned(), share(*part))).collect();
         cpu.insert("idle".into(), 1.0 - busy);
         HostSample {
             at_seconds: f64::from(second + 1),
@@ -225,7 +234,15 @@ fn host() -> Fingerprint {
         commit: Some("0123456789abcdef".into()),
         profile: "measured".into(),
         groups: vec![
-            group("cpu", &[("model", "Example 2.0 GHz <virtual>"), ("logical cores", "2"), ("governor", "performance"), ("mitigations", "retpoline; IBPB")]),
+            group(
+                "cpu",
+                &[
+                    ("model", "Example 2.0 GHz <virtual>"),
+                    ("logical cores", "2"),
+                    ("governor", "performance"),
+                    ("mitigations", "retpoline; IBPB"),
+                ],
+            ),
             group("kernel", &[("release", "6.18.0"), ("clocksource", "tsc")]),
             group("network", &[("congestion control", "cubic"), ("conntrack", "off")]),
             group("limits", &[("open files", "20000"), ("somaxconn", "4096")]),

@@ -27,7 +27,12 @@ fn open(page: &Path, arguments: &[&str]) -> (String, Vec<String>) {
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--dump-dom"])
+        .args([
+            "--disable-dev-shm-usage",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr",
+            "--dump-dom",
+        ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(arguments)
         .arg(format!("file://{}", page.display()))
@@ -55,7 +60,18 @@ fn the_page_is_whole_and_asks_for_nothing() {
     let plots = dom.matches("role=\"img\"").count();
     assert_eq!(plots, 3 + 3 + 3 + 4, "ratios, percentiles and CPU of three formats, four of the host");
     assert_eq!(dom.matches("<title id=").count(), plots);
-    for section in ["h-ratios", "h-findings", "h-latency", "h-cpu", "h-table", "h-band", "h-host", "h-void", "h-method", "h-machine"] {
+    for section in [
+        "h-ratios",
+        "h-findings",
+        "h-latency",
+        "h-cpu",
+        "h-table",
+        "h-band",
+        "h-host",
+        "h-void",
+        "h-method",
+        "h-machine",
+    ] {
         assert!(dom.contains(&format!("id=\"{section}\"")), "no section {section}");
     }
     for row in ["the generator was late", "signal 11", "io_uring is disabled", "Example 2.0 GHz &lt;virtual&gt;"] {
@@ -63,7 +79,8 @@ fn the_page_is_whole_and_asks_for_nothing() {
     }
 
     let control = directory.path().join("control.html");
-    fs::write(&control, page.replace("</main>", "<img src=\"http://elsewhere.invalid/x.png\" alt=\"\"></main>")).unwrap();
+    fs::write(&control, page.replace("</main>", "<img src=\"http://elsewhere.invalid/x.png\" alt=\"\"></main>"))
+        .unwrap();
     let (_, console) = open(&control, &[]);
     assert!(console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
 }
@@ -76,7 +93,8 @@ fn the_page_fits_both_schemes_and_a_phone() {
     let policy = page.find("<meta http-equiv").unwrap();
     let end = policy + page[policy..].find('>').unwrap() + 1;
     let probed = directory.path().join("probed.html");
-    fs::write(&probed, format!("{}{}", &page[..policy], page[end..].replace("</body>", &format!("{PROBE}</body>")))).unwrap();
+    fs::write(&probed, format!("{}{}", &page[..policy], page[end..].replace("</body>", &format!("{PROBE}</body>"))))
+        .unwrap();
     let probe = |arguments: &[&str]| -> serde_json::Value {
         let (dom, _) = open(&probed, arguments);
         let start = dom.find("data-probe=\"").expect("the probe ran") + "data-probe=\"".len();
