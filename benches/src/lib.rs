@@ -11,6 +11,7 @@ pub mod judge;
 pub mod load;
 pub mod observe;
 pub mod plan;
+pub mod report;
 pub mod result;
 pub mod scenario;
 pub mod servers;

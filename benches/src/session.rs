@@ -141,23 +141,17 @@ fn measure(
 /// Makes the report of what was measured, and says how the run ended.
 fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool) -> Result<()> {
     let directory = store.directory().display();
-    if let Err(error) = &measured
-        && store.written() == 0
-    {
-        return Err(measured.expect_err("just seen").context(format!("no trial was finished ({error:#}); {directory} holds the plan")));
-    }
-    let rows = match measured {
-        Ok(rows) => rows,
-        Err(error) => {
-            let hint = format!("{} trials are whole in {directory}; `cargo lab report {directory}` makes a report of them", store.written());
-            return Err(error.context(hint));
-        }
-    };
+    let rows = measured.map_err(|error| {
+        error.context(match store.written() {
+            0 => format!("no trial was finished; the plan is in {directory}"),
+            written => format!("{written} trials are whole in {directory}; `cargo lab report {directory}` makes a report of them"),
+        })
+    })?;
     let summary = report::write(store.directory()).map_err(|error| error.context(format!("the rows are whole in {directory}")))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
-        println!("{summary}");
+        print!("{}", summary.table);
         println!("Report: {}", store.directory().join("report.html").display());
     }
     outcome(&rows)

@@ -1,5 +1,7 @@
 //! When requests are due.
 
+use crate::stats::SplitMix64;
+
 /// The arrival process of a whole run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pacing {
@@ -75,27 +77,6 @@ impl Arrivals {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): enough for gaps,
-/// and the same sequence for the same seed for ever, which no library promises across versions.
-#[derive(Clone, Debug)]
-pub(crate) struct SplitMix64(pub(crate) u64);
-
-impl SplitMix64 {
-    /// The next 64 bits.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in (0, 1]: never 0, so its logarithm is finite.
-    fn unit(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
-}
-
 /// Shuffles lists from a recorded seed.
 pub struct Shuffle(SplitMix64);
 
@@ -105,10 +86,10 @@ impl Shuffle {
         Self(SplitMix64(seed))
     }
 
-    /// Fisher-Yates; the bias of the modulo is below 2^-50 for lists of a thousand.
+    /// Fisher-Yates.
     pub fn shuffle<T>(&mut self, list: &mut [T]) {
         for last in (1..list.len()).rev() {
-            list.swap(last, (self.0.next() % (last as u64 + 1)) as usize);
+            list.swap(last, self.0.below(last + 1));
         }
     }
 }

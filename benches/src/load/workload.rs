@@ -6,7 +6,7 @@
 use wire::client::{Operation, Request};
 use wire::{Format, Protocol};
 
-use super::pacing::SplitMix64;
+use crate::stats::SplitMix64;
 
 /// Different requests in a deck. Large enough that a server's branch predictor cannot learn the sequence,
 /// small enough that the deck stays in the generator's cache.
@@ -50,7 +50,7 @@ impl Workload {
                             Operation::AddNote { text: text(&mut random, payload_bytes) }
                         } else {
                             let pages = (wire::seeded::NOTES / page.max(&1)).max(1);
-                            let offset = (random.next() % u64::from(pages)) as u32 * page;
+                            let offset = random.below(pages as usize) as u32 * page;
                             Operation::ListNotes { offset, limit: *page }
                         }
                     }
@@ -70,7 +70,7 @@ fn text(random: &mut SplitMix64, length: u32) -> String {
     ];
     let mut text = String::with_capacity(length as usize + 16);
     while text.len() < length as usize {
-        text.push_str(WORDS[(random.next() % WORDS.len() as u64) as usize]);
+        text.push_str(WORDS[random.below(WORDS.len())]);
         text.push(' ');
     }
     text.truncate(length as usize);
