@@ -9,9 +9,11 @@
 //! untyped families, which node_exporter's contract needs.
 
 mod grouping;
+mod rendered;
 mod value;
 
 pub use grouping::Grouping;
+pub use rendered::Rendered;
 pub use value::Value;
 
 use crate::catalogue::{Kind, Metric};
@@ -94,9 +96,9 @@ impl Page {
         });
     }
 
-    fn sample(&mut self, name: &str, part: &[u8], labels: Labels<'_>, value: impl Value) {
+    fn sample(&mut self, name: &str, part: &[u8], base: &[u8], labels: Labels<'_>, value: impl Value) {
         push_name(&mut self.bytes, name, part);
-        push_labels(&mut self.bytes, labels);
+        push_labels(&mut self.bytes, base, labels);
         self.bytes.push(b' ');
         value.push(&mut self.bytes);
         self.bytes.push(b'\n');
@@ -116,6 +118,15 @@ pub struct Family<'p> {
 impl Family<'_> {
     /// Writes one sample. `labels` are the entry's, in the entry's order.
     pub fn sample(&mut self, labels: Labels<'_>, value: impl Value) -> &mut Self {
+        self.write(&[], labels, value)
+    }
+
+    /// Writes one sample whose first labels are `base`, for families that carry the same labels many times.
+    pub fn sample_of(&mut self, base: &Rendered, labels: Labels<'_>, value: impl Value) -> &mut Self {
+        self.write(base.as_bytes(), labels, value)
+    }
+
+    fn write(&mut self, base: &[u8], labels: Labels<'_>, value: impl Value) -> &mut Self {
         debug_assert!(
             labels.iter().all(|(name, _)| self.metric.labels.contains(name)),
             "{}: label not in the catalogue",
@@ -125,7 +136,7 @@ impl Family<'_> {
             self.started = true;
             self.page.header(self.metric, self.part);
         }
-        self.page.sample(self.metric.name, self.part, labels, value);
+        self.page.sample(self.metric.name, self.part, base, labels, value);
         self
     }
 }
@@ -156,12 +167,17 @@ fn push_help(bytes: &mut Vec<u8>, help: &str, part: &[u8]) {
     }
 }
 
-fn push_labels(bytes: &mut Vec<u8>, labels: Labels<'_>) {
-    if labels.is_empty() {
+/// Writes `base`, which is in the format already, and `labels` in braces.
+fn push_labels(bytes: &mut Vec<u8>, base: &[u8], labels: Labels<'_>) {
+    if base.is_empty() && labels.is_empty() {
         return;
     }
+    bytes.push(b'{');
+    bytes.extend_from_slice(base);
     for (index, (name, value)) in labels.iter().enumerate() {
-        bytes.push(if index == 0 { b'{' } else { b',' });
+        if index > 0 || !base.is_empty() {
+            bytes.push(b',');
+        }
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(b"=\"");
         if value.len() > LABEL_VALUE_LIMIT {

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod collector;
 pub mod collectors;
+pub mod containers;
 pub mod cost;
 pub mod explain;
 pub mod exposition;

@@ -176,6 +176,45 @@ impl Processes {
     }
 }
 
+/// Most interfaces of one network namespace that are kept.
+const INTERFACE_LIMIT: usize = 256;
+
+/// Counters of one network interface, as a network namespace's `net/dev` prints them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    name: [u8; 16],
+    length: u8,
+    /// Bytes, packets, errors and drops received since the interface was made.
+    pub receive: [u64; 4],
+    /// The same, sent.
+    pub transmit: [u64; 4],
+}
+
+impl Interface {
+    /// Its name, at most 15 bytes.
+    pub fn name(&self) -> &[u8] {
+        &self.name[..usize::from(self.length)]
+    }
+}
+
+/// Takes the text of `/proc/PID/net/dev`: two lines of headings, then `name: ` and sixteen numbers a line. Lines of another
+/// form are passed over.
+pub fn interfaces(text: &[u8], into: &mut Vec<Interface>) {
+    into.clear();
+    for line in text::lines(text) {
+        let Some(colon) = memchr::memrchr(b':', line) else { continue };
+        let name = text::trim(&line[..colon]);
+        let mut fields = text::fields(&line[colon + 1..]);
+        let mut four = || Some([fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?]);
+        let (Some(receive), Some(_), Some(transmit)) = (four(), four(), four()) else { continue };
+        if name.len() < 16 && into.len() < INTERFACE_LIMIT {
+            let mut interface = Interface { receive, transmit, length: name.len() as u8, ..Interface::default() };
+            interface.name[..name.len()].copy_from_slice(name);
+            into.push(interface);
+        }
+    }
+}
+
 /// Moves the calling thread into the network namespace of `pid`, for good: only for threads that do nothing else.
 ///
 /// # Errors
@@ -224,6 +263,17 @@ mod tests {
         assert!(processes.cgroup(pid).unwrap().starts_with(b"/"));
         assert_eq!(processes.network(pid).unwrap(), processes.network(std::os::unix::process::parent_id()).unwrap());
         assert!(processes.open_count(pid).is_none_or(|count| count >= 300));
+    }
+
+    /// As the kernel prints it, with an alias, a name that holds a colon, and a line that is cut.
+    #[test]
+    fn interface_lines() {
+        let mut found = Vec::new();
+        let text = b"Inter-|   Receive  |  Transmit\n face |bytes packets|bytes\n    lo:  1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n\
+            eth0:1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\neth1: 1 2 3\n";
+        interfaces(text, &mut found);
+        assert_eq!(found.iter().map(Interface::name).collect::<Vec<_>>(), [&b"lo"[..], b"eth0:1"]);
+        assert_eq!((found[0].receive, found[0].transmit), ([1, 2, 3, 4], [9, 10, 11, 12]));
     }
 
     /// A pid that nobody has: gone, and no error.

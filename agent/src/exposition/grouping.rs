@@ -36,7 +36,7 @@ impl Grouping {
         if group.page.samples == 0 {
             group.page.header(metric, part);
         }
-        group.page.sample(metric.name, part, labels, value);
+        group.page.sample(metric.name, part, &[], labels, value);
     }
 
     /// Writes all families to `page` and empties the groups.

@@ -176,6 +176,15 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Processes directly in `group` and the first of them, for groups of which nothing else is wanted.
+    pub fn processes<T>(&mut self, layout: &Layout, path: &[u8], group: &mut Cgroup<T>) -> (u64, Option<u32>) {
+        let mut sample = Sample::default();
+        One { reader: self, layout, path, group, sample: &mut sample, gone: false }.processes();
+        (sample.processes.unwrap_or(0), sample.first_pid)
+    }
+}
+
 /// One group being read.
 struct One<'a, T> {
     reader: &'a mut Reader,

@@ -1,0 +1,246 @@
+//! Second half of a census: the TCP sockets of every network namespace.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr};
+
+use hostfs::processes::{Processes, enter, enter_network};
+use hostfs::sock_diag::{Dumper, Entry, FAMILIES, STATES, State, StateCounts};
+use hostfs::text::{fields, lines, parse_u64, trim};
+use hostfs::{Roots, read_into};
+
+use super::processes::Scan;
+use super::{Destination, Network, Port, Report};
+
+/// Most network namespaces that are entered.
+const NAMESPACES: usize = 1024;
+
+/// Most listening ports of a namespace that are kept.
+const PORTS: usize = 1024;
+
+/// Most pairs of address and peer that are told apart in one namespace, and how many of the fullest are reported.
+const DESTINATIONS: usize = 4096;
+const DESTINATIONS_REPORTED: usize = 5;
+
+/// A small file of procfs, in bytes.
+const FILE_LIMIT: usize = 64 * 1024;
+
+/// States of a socket that is not listening.
+const CONNECTED: [State; 10] = {
+    let mut states = [State::Established; 10];
+    let (mut from, mut to) = (0, 0);
+    while from < STATES.len() {
+        if !matches!(STATES[from], State::Listen) {
+            states[to] = STATES[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    states
+};
+
+/// Fills `report.networks` from the namespaces that the scan of processes found.
+pub(super) fn networks(roots: &Roots, scan: &Scan, report: &mut Report) {
+    let Ok(mut processes) = Processes::open(roots) else { return };
+    // The host is where process 1 is; where that cannot be told, where we are.
+    let own = std::fs::metadata(roots.proc("thread-self/net/dev")).ok().map(|meta| inode(&meta));
+    let host = processes.network(1).or(own);
+    let home = File::open("/proc/thread-self/ns/net").ok();
+    let mut away = false;
+    let mut found: Vec<_> = scan.networks.iter().collect();
+    // The host first, then in order of process id, so that a namespace keeps its labels.
+    found.sort_by_key(|(number, pid, _)| (Some(*number) != host, *pid));
+    report.gaps.bounded += found.len().saturating_sub(NAMESPACES) as u64;
+    let mut taken = vec![false; report.groups.len()];
+    for &&(number, pid, group) in found.iter().take(NAMESPACES) {
+        let is_host = Some(number) == host;
+        let mut network = Network { group: (!is_host).then_some(group), ..Network::default() };
+        if !is_host {
+            let container = report.groups[group].identity.is_some();
+            network.number = (taken[group] || !container).then_some(number);
+            taken[group] = true;
+        }
+        listen_failures(&mut processes, pid, &mut network);
+        let entered = if Some(number) == own && !away { Ok(()) } else { enter_network(roots, pid) };
+        match entered {
+            Ok(()) => {
+                away |= Some(number) != own;
+                if let Err(error) = count(roots, &mut network, report) {
+                    report.error = Some(error.to_string());
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(_) => report.gaps.networks += 1,
+        }
+        report.networks.push(network);
+    }
+    if let Some(home) = home.filter(|_| away)
+        && let Err(error) = enter(&home)
+    {
+        report.error = Some(format!("cannot return to the agent's own network namespace: {error}"));
+    }
+}
+
+fn inode(meta: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    meta.ino()
+}
+
+/// Lists the sockets of the namespace that the thread is in.
+fn count(roots: &Roots, network: &mut Network, report: &mut Report) -> hostfs::Result<()> {
+    let mut dumper = Dumper::open()?;
+    let mut ports: Vec<Port> = Vec::new();
+    let mut states = [StateCounts::default(); 2];
+    let mut left_out = 0;
+    for (family, states) in FAMILIES.into_iter().zip(&mut states) {
+        report.sockets += dumper.tcp(family, &[State::Listen], None, |entry| {
+            states.add(entry);
+            left_out += u64::from(!add_listener(&mut ports, entry));
+        })?;
+    }
+    report.gaps.bounded += left_out;
+    let range = port_range(roots);
+    let mut outgoing: HashMap<(IpAddr, IpAddr, u16), u64> = HashMap::new();
+    for (family, states) in FAMILIES.into_iter().zip(&mut states) {
+        report.sockets += dumper.tcp(family, &CONNECTED, None, |entry| {
+            states.add(entry);
+            match ports.binary_search_by_key(&entry.local_port, |port| port.port) {
+                Ok(at) if entry.state == State::Established => ports[at].established += 1,
+                Ok(at) if entry.state == State::SynRecv => ports[at].handshakes += 1,
+                Ok(_) => {}
+                Err(_) => note_outgoing(&mut outgoing, entry, range),
+            }
+        })?;
+    }
+    network.time_wait = Some(states.iter().map(|states| states.count(State::TimeWait)).sum());
+    network.states = Some(states);
+    network.ports = ports;
+    network.port_range = range.map(|(low, high)| u64::from(high - low) + 1);
+    network.destinations = fullest(outgoing);
+    // /proc/sys/net is that of the reading thread's namespace.
+    network.time_wait_limit = number(roots, "sys/net/ipv4/tcp_max_tw_buckets");
+    let conntrack = |name: &str| number(roots, &format!("sys/net/netfilter/nf_conntrack_{name}"));
+    network.conntrack = conntrack("count").zip(conntrack("max"));
+    Ok(())
+}
+
+/// False when there is no room for another port.
+fn add_listener(ports: &mut Vec<Port>, entry: &Entry) -> bool {
+    let at = match ports.binary_search_by_key(&entry.local_port, |port| port.port) {
+        Ok(at) => at,
+        Err(_) if ports.len() >= PORTS => return false,
+        Err(at) => {
+            ports.insert(at, Port { port: entry.local_port, ..Port::default() });
+            at
+        }
+    };
+    let (queue, backlog) = (u64::from(entry.receive_queue), u64::from(entry.send_queue));
+    let port = &mut ports[at];
+    port.listeners += 1;
+    port.queue += queue;
+    port.backlog += backlog;
+    port.fullest = port.fullest.max(queue as f64 / backlog.max(1) as f64);
+    true
+}
+
+fn note_outgoing(outgoing: &mut HashMap<(IpAddr, IpAddr, u16), u64>, entry: &Entry, range: Option<(u16, u16)>) {
+    if !range.is_some_and(|(low, high)| (low..=high).contains(&entry.local_port)) {
+        return;
+    }
+    let key = (entry.local, entry.remote, entry.remote_port);
+    if let Some(count) = outgoing.get_mut(&key) {
+        *count += 1;
+    } else if outgoing.len() < DESTINATIONS {
+        outgoing.insert(key, 1);
+    }
+}
+
+fn fullest(outgoing: HashMap<(IpAddr, IpAddr, u16), u64>) -> Vec<Destination> {
+    let mut all: Vec<_> = outgoing.into_iter().collect();
+    // Ties by address, so that the same state gives the same series.
+    all.sort_unstable_by_key(|&(key, ports)| (std::cmp::Reverse(ports), key));
+    all.truncate(DESTINATIONS_REPORTED);
+    let destination =
+        |((source, address, port), ports)| Destination { source, peer: SocketAddr::new(address, port), ports };
+    all.into_iter().map(destination).collect()
+}
+
+fn port_range(roots: &Roots) -> Option<(u16, u16)> {
+    let mut text = Vec::new();
+    read_into(&roots.proc("sys/net/ipv4/ip_local_port_range"), &mut text, FILE_LIMIT).ok()?;
+    let mut fields = fields(trim(&text));
+    let mut port = || u16::try_from(fields.u64()?).ok();
+    let (low, high) = (port()?, port()?);
+    (low <= high).then_some((low, high))
+}
+
+fn number(roots: &Roots, file: &str) -> Option<u64> {
+    let mut text = Vec::new();
+    read_into(&roots.proc(file), &mut text, FILE_LIMIT).ok()?;
+    parse_u64(trim(&text))
+}
+
+/// `ListenOverflows` and `ListenDrops` of the namespace of `pid`, for which no right is needed.
+fn listen_failures(processes: &mut Processes, pid: u32, network: &mut Network) {
+    let Some(text) = processes.read(pid, "net/netstat") else { return };
+    let mut of_tcp = lines(text).filter_map(|line| line.strip_prefix(b"TcpExt:"));
+    let (Some(names), Some(values)) = (of_tcp.next(), of_tcp.next()) else { return };
+    for (name, value) in fields(names).zip(fields(values)) {
+        match name {
+            b"ListenOverflows" => network.listen_overflows = parse_u64(value),
+            b"ListenDrops" => network.listen_drops = parse_u64(value),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(local_port: u16, remote_port: u16, queue: u32, backlog: u32) -> Entry {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        Entry {
+            state: State::Established,
+            local: address,
+            local_port,
+            remote: address,
+            remote_port,
+            receive_queue: queue,
+            send_queue: backlog,
+            inode: 0,
+            cgroup: None,
+        }
+    }
+
+    /// Two listeners of one port are summed, the fullest is kept; a listener with backlog 0 divides by nothing.
+    #[test]
+    fn listeners() {
+        let mut ports = Vec::new();
+        for listener in [entry(80, 0, 5, 10), entry(80, 0, 1, 10), entry(22, 0, 1, 0)] {
+            assert!(add_listener(&mut ports, &listener));
+        }
+        assert_eq!(ports.iter().map(|port| port.port).collect::<Vec<_>>(), [22, 80]);
+        assert_eq!((ports[1].listeners, ports[1].queue, ports[1].backlog), (2, 6, 20));
+        assert!((ports[1].fullest - 0.5).abs() < 1e-9 && (ports[0].fullest - 1.0).abs() < 1e-9);
+        (0..2000).for_each(|port| {
+            add_listener(&mut ports, &entry(port, 0, 0, 1));
+        });
+        assert_eq!(ports.len(), PORTS);
+    }
+
+    /// Only ports of the range count, the fullest destinations come first.
+    #[test]
+    fn destinations() {
+        let mut outgoing = HashMap::new();
+        for port in 0..100 {
+            note_outgoing(&mut outgoing, &entry(32_768 + port, 443, 0, 0), Some((32_768, 60_999)));
+            note_outgoing(&mut outgoing, &entry(1024 + port, 443, 0, 0), Some((32_768, 60_999)));
+            note_outgoing(&mut outgoing, &entry(40_000, 500 + port, 0, 0), Some((32_768, 60_999)));
+        }
+        let fullest = fullest(outgoing);
+        assert_eq!(fullest.len(), DESTINATIONS_REPORTED);
+        assert_eq!((fullest[0].ports, fullest[0].peer.port()), (100, 443));
+        assert_eq!(fullest[1].peer.port(), 500);
+    }
+}
