@@ -18,6 +18,9 @@ prop_compose! {
 }
 
 proptest! {
+    // A failing case is printed with its input; no files beside the sources.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// What is encoded decodes to itself, in every format.
     #[test]
     fn messages(notes in proptest::collection::vec(note(), 0..20), total in any::<u64>(), offset in any::<u32>(), limit in any::<u32>()) {

@@ -52,7 +52,8 @@ fn schema_and_code_agree() {
 #[test]
 fn golden_bytes() {
     let created = Timestamp { seconds: 1_704_067_200, nanos: 500_000_000 };
-    let note = Note { id: 300, text: "hi".to_owned(), created, modified: Timestamp { seconds: 1_704_070_800, nanos: 0 } };
+    let note =
+        Note { id: 300, text: "hi".to_owned(), created, modified: Timestamp { seconds: 1_704_070_800, nanos: 0 } };
     let bytes = |format: Format| {
         let mut out = Vec::new();
         format.encode_note(&note, &mut out);
@@ -61,16 +62,16 @@ fn golden_bytes() {
     let protobuf = [
         0x08, 0xac, 0x02, // 1: varint 300
         0x12, 0x02, b'h', b'i', // 2: 2 bytes
-        0x1a, 0x0c, 0x08, 0x80, 0xc9, 0xc7, 0xac, 0x06, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01, // 3: seconds, nanos
-        0x22, 0x06, 0x08, 0x90, 0xe5, 0xc7, 0xac, 0x06, // 4: seconds, no nanos
+        0x1a, 0x0c, 0x08, 0x80, 0x81, 0xc8, 0xac, 0x06, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01, // 3: seconds, nanos
+        0x22, 0x06, 0x08, 0x90, 0x9d, 0xc8, 0xac, 0x06, // 4: seconds, no nanos
     ];
     assert_eq!(bytes(Format::Protobuf), protobuf);
     let json = r#"{"id":"300","text":"hi","created":"2024-01-01T00:00:00.5Z","modified":"2024-01-01T01:00:00Z"}"#;
     assert_eq!(String::from_utf8(bytes(Format::Json)).unwrap(), json);
     let raw = [
         44, 1, 0, 0, 0, 0, 0, 0, // id
-        0x80, 0xe4, 0x91, 0x65, 0, 0, 0, 0, 0x00, 0x65, 0xcd, 0x1d, // created
-        0x90, 0xf2, 0x91, 0x65, 0, 0, 0, 0, 0, 0, 0, 0, // modified
+        0x80, 0x00, 0x92, 0x65, 0, 0, 0, 0, 0x00, 0x65, 0xcd, 0x1d, // created
+        0x90, 0x0e, 0x92, 0x65, 0, 0, 0, 0, 0, 0, 0, 0, // modified
         2, 0, 0, 0, b'h', b'i', // text
     ];
     assert_eq!(bytes(Format::Raw), raw);

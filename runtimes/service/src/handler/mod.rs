@@ -5,7 +5,7 @@
 //! appended, and reports it with [`Handler::flushed`].
 //!
 //! Allocations per request in the steady state, proven by `tests/allocations.rs`: none, but for JSON texts with
-//! escapes (one: the unescaped text). A request that arrives in pieces is collected in a buffer that lives until it is whole.
+//! escapes (serde_json unescapes them into a buffer that grows by doubling: four for 26 bytes). A request that arrives in pieces is collected in a buffer that lives until it is whole.
 
 mod frame;
 mod http1;

@@ -132,7 +132,11 @@ pub(crate) mod rfc3339 {
 
         fn visit_str<E: de::Error>(self, value: &str) -> Result<Timestamp, E> {
             let time: jiff::Timestamp = value.parse().map_err(E::custom)?;
-            Ok(Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() })
+            // Before 1970 jiff counts both parts down from zero, protobuf's nanos count up from the second.
+            Ok(match (time.as_second(), time.subsec_nanosecond()) {
+                (seconds, nanos @ ..0) => Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 },
+                (seconds, nanos) => Timestamp { seconds, nanos },
+            })
         }
     }
 }
