@@ -20,6 +20,15 @@ pub struct Timestamp {
     pub nanos: i32,
 }
 
+impl Timestamp {
+    /// Whether it has a form in RFC 3339: nanoseconds counted up, and the years 1 to 9999 but for the last day, which some
+    /// time zones already have in the year 10000 (jiff's limit). Others decode from protobuf and raw; encoding them as
+    /// JSON panics, so whoever hands on notes from elsewhere checks this.
+    pub const fn is_valid(self) -> bool {
+        matches!(self.seconds, -62_135_596_800..=253_402_207_200) && matches!(self.nanos, 0..=999_999_999)
+    }
+}
+
 /// A note as the server keeps it.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Message)]
 #[serde(default)]
