@@ -155,7 +155,8 @@ fn findings(report: &Report) -> Vec<Finding> {
             interval: comparison.interval.map_or_else(String::new, |[low, high]| format!("{low:.2} – {high:.2}")),
             class: class(Some(comparison.call)),
             says: match (comparison.call, &comparison.note) {
-                (found @ (Call::Less | Call::More), _) => format!("{}, supported", call(found)),
+                (found @ (Call::Less | Call::More), None) => format!("{}, supported", call(found)),
+                (found @ (Call::Less | Call::More), Some(note)) => format!("{}, supported: {note}", call(found)),
                 (found, Some(note)) => format!("{}: {note}", call(found)),
                 (found, None) => call(found).to_owned(),
             },

@@ -160,6 +160,11 @@ impl Question<'_> {
         comparison.interval = Some([estimate.interval.low, estimate.interval.high]);
         comparison.p_adjusted = Some(self.p.0);
         (comparison.call, comparison.note) = call(estimate, self.p, band);
+        let missing = sides.pairs.iter().filter(|cell| cell.iter().flatten().count() == 0).count();
+        if self.cell.is_none() && missing > 0 {
+            let part = format!("{} of {} formats", sides.pairs.len() - missing, sides.pairs.len());
+            comparison.note = Some(comparison.note.map_or_else(|| part.clone(), |note| format!("{note}; {part}")));
+        }
         comparison
     }
 
