@@ -135,8 +135,8 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
 /// Defines the catalogue entries of one collector: a private static per entry and `pub static METRICS`.
 #[macro_export]
 macro_rules! metrics {
-    ($($name:ident = $start:ident($metric:literal) $(. $setter:ident($value:expr))* ;)*) => {
-        $(static $name: $crate::catalogue::Metric =
+    ($($visibility:vis $name:ident = $start:ident($metric:literal) $(. $setter:ident($value:expr))* ;)*) => {
+        $($visibility static $name: $crate::catalogue::Metric =
             $crate::catalogue::$start($metric)$(.$setter($value))*;)*
         /// The catalogue entries of this collector.
         pub static METRICS: &[&$crate::catalogue::Metric] = &[$(&$name),*];

@@ -66,6 +66,11 @@ impl Source {
         Ok(())
     }
 
+    /// Gives the descriptor back; the next read opens the file again.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
     /// What the last successful read got, with the path for errors about it.
     pub fn text(&self) -> (&Path, &[u8]) {
         (&self.path, &self.buffer[..self.length])

@@ -28,7 +28,7 @@ crate::metrics! {
     BUG_INFO = gauge("node_cpu_bug_info").labels(&["bug"])
         .help("1 for each selected hardware bug of the first CPU.").source("/proc/cpuinfo")
         .answers("Is this host's CPU affected by a certain hardware bug?");
-    FREQUENCY = gauge("node_cpu_frequency_hertz").labels(&["package", "core", "cpu"]).unit("hertz")
+    pub(super) FREQUENCY = gauge("node_cpu_frequency_hertz").labels(&["package", "core", "cpu"]).unit("hertz")
         .help("Clock rate of each CPU as /proc/cpuinfo gives it, on hosts without cpufreq.").source("/proc/cpuinfo")
         .answers("At which clock rate does each CPU run?");
     PACKAGE_THROTTLES = counter("node_cpu_package_throttles_total").labels(&["package"])
