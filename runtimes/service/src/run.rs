@@ -54,6 +54,9 @@ struct Common {
     counters: Vec<Arc<Counters>>,
     ready: Mutex<Ready>,
     draining: AtomicBool,
+    /// Whether the counters line is printed, and a lock that is held until it is.
+    ended: AtomicBool,
+    ending: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -82,17 +85,22 @@ impl Life {
         // Not joined: the process ends either with it or before it.
         thread::spawn(move || {
             thread::sleep(DRAIN);
-            let mut totals = common.totals();
-            totals.errors[crate::ErrorKind::Cut as usize] += totals.open;
-            print_line(&totals.line());
+            common.print_counters(|totals| totals.errors[crate::ErrorKind::Cut as usize] += totals.open);
             std::process::exit(0);
         });
     }
 }
 
 impl Common {
-    fn totals(&self) -> Totals {
-        Totals::of(self.counters.iter().map(|counters| &**counters))
+    /// Prints the counters line, once: the last connection may end at the moment when the time to drain is over.
+    fn print_counters(&self, adjust: impl FnOnce(&mut Totals)) {
+        let _printing = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut totals = Totals::of(self.counters.iter().map(|counters| &**counters));
+        adjust(&mut totals);
+        print_line(&totals.line());
     }
 }
 
@@ -107,7 +115,8 @@ pub fn run(engine: Engine, args: &Args, serve: impl Fn(Shard) -> Result<(), Erro
     let counters: Vec<Arc<Counters>> = listeners.iter().map(|_| Arc::default()).collect();
     let line = ready_line(engine, args, connections, &listeners, admin.as_ref())?;
     let ready = Mutex::new(Ready { missing: listeners.len(), line });
-    let common = Arc::new(Common { counters, ready, draining: AtomicBool::new(false) });
+    let common = Common { counters, ready, draining: false.into(), ended: false.into(), ending: Mutex::new(()) };
+    let common = Arc::new(common);
     if let Some(listener) = admin {
         let labels = admin::Labels { engine, protocol: args.protocol, format: args.format };
         admin::start(listener, labels, common.counters.clone())?;
@@ -123,7 +132,7 @@ pub fn run(engine: Engine, args: &Args, serve: impl Fn(Shard) -> Result<(), Erro
         let others = others.into_iter().map(|thread| thread.join().expect("a panic ends the server"));
         others.fold(first, Result::and)
     })?;
-    print_line(&common.totals().line());
+    common.print_counters(|_| {});
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use wire::frame::{self, Opcode, Parsed};
 use wire::{Format, Status};
 
-use super::{Connection, Operation, Parts, Refusal, Step, bad_request};
+use super::{Connection, Operation, Parts, Refusal, Step};
 
 pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8], out: &mut Vec<u8>) -> Step {
     let request = match frame::parse_request(bytes) {
@@ -42,7 +42,7 @@ fn operation<'a>(format: Format, request: &frame::Frame<'a>) -> Result<Operation
         Some(Opcode::Echo) => Ok(Operation::Echo(request.body)),
         Some(Opcode::AddNote) => Ok(Operation::AddNote(request.body)),
         Some(Opcode::ListNotes) => {
-            format.decode_list_notes(request.body).map(Operation::ListNotes).map_err(bad_request)
+            format.decode_list_notes(request.body).map(Operation::ListNotes).map_err(Refusal::from)
         }
         None => {
             let says = format!("unknown opcode {}: 1 echo, 2 add note, 3 list notes", request.opcode);

@@ -291,7 +291,7 @@ impl Parts {
                 Ok(())
             }
             Operation::AddNote(body) => {
-                let text = self.format.decode_add_note(body, &mut self.scratch).map_err(bad_request)?;
+                let text = self.format.decode_add_note(body, &mut self.scratch)?;
                 if text.is_empty() {
                     return Err(Refusal::new(Status::BadRequest, "the note has no text"));
                 }
@@ -315,8 +315,10 @@ impl Parts {
     }
 }
 
-fn bad_request(error: impl ToString) -> Refusal {
-    Refusal::new(Status::BadRequest, error.to_string())
+impl From<wire::format::DecodeError> for Refusal {
+    fn from(error: wire::format::DecodeError) -> Refusal {
+        Refusal::new(Status::BadRequest, error.to_string())
+    }
 }
 
 #[cfg(test)]
