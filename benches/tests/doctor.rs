@@ -2,6 +2,8 @@
 //!
 //! A machine is a directory that mirrors `/proc` and `/sys`, and the answers that only trying can give.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! This program is its own child: [`child`] does nothing unless the environment asks for a role, and a role
 //! talks over its standard streams, so that nobody has to wait for a time to pass.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
