@@ -4,7 +4,7 @@
 //! the generator's), at the lowest nice level, so that it runs when the core has a moment and is late rather
 //! than in the way. A late sample covers a longer interval and says so by its time; shares and rates are per
 //! the time really passed. One sample reads `/proc/stat`, `/proc/net/sockstat` and `/proc/meminfo` through kept
-//! descriptors; its cost is measured by `cargo bench -p lab --bench observe` and stated in benches/README.md.
+//! descriptors; `cargo bench -p lab --bench observe` measures what it costs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
