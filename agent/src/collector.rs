@@ -167,6 +167,9 @@ pub static COLLECTORS: &[Entry] = &[
     off("zoneinfo", "pages by memory zone", &zoneinfo::SPEC),
 ];
 
+/// The collectors whose metrics come with cAdvisor's, for `/metrics/cadvisor`; `/metrics/node` has the others.
+pub const CONTAINER_HALF: [&str; 4] = ["connections", "containers", "io_uring", "machine"];
+
 /// The position of a collector in [`COLLECTORS`].
 pub fn position(name: &str) -> Option<usize> {
     COLLECTORS.iter().position(|entry| entry.name == name)
@@ -175,6 +178,12 @@ pub fn position(name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The half that `/metrics/cadvisor` shows is in the table.
+    #[test]
+    fn container_half_exists() {
+        assert!(CONTAINER_HALF.iter().all(|name| position(name).is_some()));
+    }
 
     /// The table is in order, without doubles.
     #[test]

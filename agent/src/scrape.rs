@@ -4,8 +4,8 @@
 //! and not one per collector. When a collector holds the worker for longer than [`PATIENCE`], a second worker takes over
 //! the collectors after it; the first goes on, and its samples are on the page if it ends before the deadline. At the
 //! deadline the page is made of what is there. A collector that hangs for ever (a dead NFS server under statfs)
-//! therefore costs one parked thread, its own samples, and [`PATIENCE`] once: later scrapes see that it is still
-//! running and pass it by.
+//! therefore costs one parked thread, its own samples, and one scrape that lasts until its deadline: later scrapes see
+//! that it is still running and pass it by.
 //!
 //! Scrapes of the same selection at the same time share one run; others wait for their turn.
 
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 pub use engine::Outcome;
 pub use own::METRICS;
 
-use crate::collector::{COLLECTORS, Collector};
+use crate::collector::{COLLECTORS, CONTAINER_HALF, Collector};
 use engine::Engine;
 
 /// How long one collector may hold up those after it. Reading all kernel files of a host takes about a
@@ -44,6 +44,14 @@ impl Selection {
     /// Whether the collector at `position` of the table is wanted.
     pub fn has(&self, position: usize) -> bool {
         self.0[position]
+    }
+
+    /// Only the collectors of containers, or only the others: what `/metrics/cadvisor` and `/metrics/node` show.
+    pub fn half(mut self, containers: bool) -> Self {
+        for (entry, wanted) in COLLECTORS.iter().zip(&mut self.0) {
+            *wanted &= CONTAINER_HALF.contains(&entry.name) == containers;
+        }
+        self
     }
 }
 
@@ -122,5 +130,141 @@ impl Scraper {
             let _ = sender.send(Some(page));
         });
         receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::collector::Failure;
+    use crate::exposition;
+
+    /// What a test collector does, given the number of its runs so far.
+    type Behaviour = Box<dyn FnMut(usize, &mut exposition::Page) -> Result<(), Failure> + Send>;
+
+    struct Scripted(Behaviour, usize);
+
+    impl Collector for Scripted {
+        fn collect(&mut self, page: &mut exposition::Page) -> Result<(), Failure> {
+            self.1 += 1;
+            (self.0)(self.1, page)
+        }
+    }
+
+    /// A scraper whose first collectors in the table are these.
+    fn scraper(behaviours: Vec<Behaviour>) -> Scraper {
+        let mut collectors: Vec<Option<Box<dyn Collector>>> = COLLECTORS.iter().map(|_| None).collect();
+        for (place, behaviour) in collectors.iter_mut().zip(behaviours) {
+            *place = Some(Box::new(Scripted(behaviour, 0)));
+        }
+        Scraper::new(collectors)
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    fn says(page: &Page, line: &str) -> bool {
+        std::str::from_utf8(page).unwrap().lines().any(|found| found == line)
+    }
+
+    fn mark(name: &'static str) -> Behaviour {
+        Box::new(move |_, page| {
+            page.raw(format!("{name} 1\n").as_bytes(), 1);
+            Ok(())
+        })
+    }
+
+    /// A collector that panics in the middle of a line and one that fails leave the others alone; what they had
+    /// written before stays.
+    #[test]
+    fn failures_cost_only_themselves() {
+        let fail: Behaviour = Box::new(|_, page| {
+            page.raw(b"before_failure 1\n", 1);
+            Err(Failure::Broken("/proc/x:3: unexpected".into()))
+        });
+        let panic: Behaviour = Box::new(|_, page| {
+            page.raw(b"before_panic 1\nhalf{", 1);
+            panic!("a test's panic");
+        });
+        let scraper = scraper(vec![fail, panic, mark("healthy")]);
+        let page = runtime().block_on(scraper.scrape(scraper.everything(), DEADLINE));
+        for (name, success) in COLLECTORS.iter().zip([0, 0, 1]) {
+            let line = format!("node_scrape_collector_success{{collector=\"{}\"}} {success}", name.name);
+            assert!(says(&page, &line), "{line}");
+        }
+        for line in ["before_failure 1", "before_panic 1", "healthy 1"] {
+            assert!(says(&page, line), "{line}");
+        }
+        assert!(!std::str::from_utf8(&page).unwrap().contains("half"));
+    }
+
+    /// A collector that hangs costs the first scrape its deadline and later ones nothing; when it comes back, it is
+    /// on the page again.
+    #[test]
+    fn a_hanging_collector_is_passed_by() {
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let waiter = gate.clone();
+        let hang: Behaviour = Box::new(move |_, page| {
+            let guard = waiter.0.lock().unwrap();
+            drop(waiter.1.wait_while(guard, |open| !*open).unwrap());
+            page.raw(b"released 1\n", 1);
+            Ok(())
+        });
+        let scraper = scraper(vec![hang, mark("healthy")]);
+        let runtime = runtime();
+        let scrape = || runtime.block_on(scraper.scrape(scraper.everything(), PATIENCE * 5));
+        let timed_out = format!("highload_collector_timed_out{{collector=\"{}\"}} 1", COLLECTORS[0].name);
+        for _ in 0..3 {
+            let page = scrape();
+            assert!(says(&page, &timed_out) && says(&page, "healthy 1") && !says(&page, "released 1"));
+        }
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        let began = Instant::now();
+        while !says(&scrape(), "released 1") {
+            assert!(began.elapsed() < Duration::from_secs(60), "it never came back");
+        }
+    }
+
+    /// Scrapes at the same time share one run, also when the one that began it goes away; another selection gets its
+    /// own run.
+    #[test]
+    fn parallel_scrapes_share_a_run() {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let count: Behaviour = Box::new(|_, _| {
+            RUNS.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        let scraper = scraper(vec![count, mark("other")]);
+        runtime().block_on(async {
+            let mut first = Box::pin(scraper.scrape(scraper.everything(), DEADLINE));
+            // Polled once, it has begun the run; then its client hangs up.
+            std::future::poll_fn(|context| {
+                assert!(first.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            let second = scraper.scrape(scraper.everything(), DEADLINE);
+            drop(first);
+            second.await;
+            assert_eq!(RUNS.load(Ordering::Relaxed), 1);
+            let only = scraper.select(&[COLLECTORS[1].name], &[]).unwrap();
+            let page = scraper.scrape(only, DEADLINE).await;
+            assert!(says(&page, "other 1"));
+            assert_eq!(RUNS.load(Ordering::Relaxed), 1);
+        });
+    }
+
+    /// A selection of nothing is an empty page, not a wait.
+    #[test]
+    fn nothing_selected() {
+        let scraper = scraper(vec![mark("a")]);
+        let nothing = scraper.select(&[], &[COLLECTORS[0].name]).unwrap();
+        assert!(runtime().block_on(scraper.scrape(nothing, DEADLINE)).is_empty());
     }
 }

@@ -81,6 +81,9 @@ impl Collector for Connections {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
         write_ceilings(page, &self.roots);
         let patience = if std::mem::take(&mut self.first) { FIRST_WAIT } else { std::time::Duration::ZERO };
+        if let Some(names) = self.shared.known_names() {
+            names.wait_until_tried(patience);
+        }
         let Some(report) = self.census.last(patience) else {
             return Err(Failure::NoData("the first census is not done yet".into()));
         };

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 
 use crate::exposition;
-use crate::scrape::{DEADLINE, Scraper};
+use crate::scrape::{DEADLINE, Scraper, Selection};
 
 /// How Prometheus tells its timeout.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
@@ -44,8 +44,8 @@ impl Routes {
             return response;
         }
         let path = request.uri().path();
-        if path == self.telemetry_path {
-            self.metrics(&request).await
+        if let Some(half) = path.strip_prefix(self.telemetry_path.as_str()).and_then(Half::of) {
+            self.metrics(&request, half).await
         } else if path == "/healthz" {
             plain(StatusCode::OK, "ok\n")
         } else if path == "/" {
@@ -55,7 +55,7 @@ impl Routes {
         }
     }
 
-    async fn metrics(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn metrics(&self, request: &Request<Incoming>, half: Half) -> Response<Full<Bytes>> {
         let Ok(_permit) = self.requests.try_acquire() else {
             let mut response =
                 plain(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at a time (--web.max-requests)\n");
@@ -69,7 +69,7 @@ impl Routes {
         let collect: Vec<&str> = collect.iter().map(String::as_str).collect();
         let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
         let selection = match self.scraper.select(&collect, &exclude) {
-            Ok(selection) => selection,
+            Ok(selection) => half.of_selection(selection),
             Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
         };
         let page = self.scraper.scrape(selection, deadline(request)).await;
@@ -83,12 +83,43 @@ impl Routes {
         let version = env!("CARGO_PKG_VERSION");
         let html = format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>highload-agent</title></head>\
-             <body><h1>highload-agent {version}</h1><ul><li><a href=\"{path}\">Metrics</a></li>\
+             <body><h1>highload-agent {version}</h1><ul><li><a href=\"{path}\">Metrics</a> (<a href=\"{path}/node\">node</a>, <a href=\"{path}/cadvisor\">containers</a>)</li>\
              <li><a href=\"/healthz\">Health</a></li></ul></body></html>\n"
         );
         let mut response = Response::new(Full::new(Bytes::from(html)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         response
+    }
+}
+
+/// Which metrics a path shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    /// `/metrics`.
+    Both,
+    /// `/metrics/node`: what node_exporter would show.
+    Node,
+    /// `/metrics/cadvisor`, the path at which dashboards of Kubernetes expect containers.
+    Containers,
+}
+
+impl Half {
+    /// From what follows the telemetry path.
+    fn of(rest: &str) -> Option<Self> {
+        match rest {
+            "" => Some(Self::Both),
+            "/node" => Some(Self::Node),
+            "/cadvisor" => Some(Self::Containers),
+            _ => None,
+        }
+    }
+
+    fn of_selection(self, selection: Selection) -> Selection {
+        match self {
+            Self::Both => selection,
+            Self::Node => selection.half(false),
+            Self::Containers => selection.half(true),
+        }
     }
 }
 
