@@ -15,4 +15,5 @@ pub mod exposition;
 pub mod filter;
 pub mod flags;
 pub mod http;
+pub mod readme;
 pub mod scrape;

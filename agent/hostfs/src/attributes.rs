@@ -137,6 +137,11 @@ pub fn is_forbidden(error: &Error) -> bool {
     matches!(error, Error::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
 }
 
+/// Whether a part of the path is a file: a file of a class directory that lies among its devices.
+pub fn is_not_a_directory(error: &Error) -> bool {
+    matches!(error, Error::Read { source, .. } if source.raw_os_error() == Some(libc::ENOTDIR))
+}
+
 /// A number whose base its prefix says: `0x`, `0b`, `0o` or `0` for octal, else decimal. Drivers write all of them.
 pub fn parse_prefixed(text: &[u8]) -> Option<u64> {
     let (digits, base) = match text {

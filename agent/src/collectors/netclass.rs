@@ -205,6 +205,8 @@ impl Interface {
 
 /// Whether the interface has no such file or value, or the agent no right to it.
 fn is_nothing(error: &Error) -> bool {
-    let not_a_directory = matches!(error, Error::Read { source, .. } if source.raw_os_error() == Some(20));
-    error.is_not_found() || attributes::is_unsupported(error) || attributes::is_forbidden(error) || not_a_directory
+    error.is_not_found()
+        || attributes::is_unsupported(error)
+        || attributes::is_forbidden(error)
+        || attributes::is_not_a_directory(error)
 }

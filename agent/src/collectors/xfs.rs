@@ -99,8 +99,8 @@ impl Collector for Xfs {
         let result = devices.iter().try_for_each(|device| {
             let path = directory.join(attributes::component(device)).join("stats/stats");
             match read_into(&path, text, 1 << 16) {
-                // Beside the file systems there are directories of the module, which have no such file.
-                Err(error) if error.is_not_found() => return Ok(()),
+                // Beside the file systems lies the module's own `stats/stats`, a file, which sums them all up.
+                Err(error) if error.is_not_found() || attributes::is_not_a_directory(&error) => return Ok(()),
                 result => result?,
             }
             for (number, line) in lines(text).enumerate() {

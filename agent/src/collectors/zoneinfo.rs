@@ -30,7 +30,7 @@ type Field = (&'static [u8], &'static Metric, &'static [u8]);
 
 /// What is exported, as node_exporter chose it.
 static FIELDS: [Field; 35] = [
-    (b"free", &PAGES, b"nr_free"),
+    (b"nr_free_pages", &PAGES, b"nr_free"),
     (b"min", &PAGES, b"min"),
     (b"low", &PAGES, b"low"),
     (b"high", &PAGES, b"high"),

@@ -1,0 +1,8 @@
+//! Netlink messages about queueing disciplines.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = hostfs::qdisc::fuzz_datagram(bytes);
+});
