@@ -40,11 +40,11 @@ pub struct Engine {
 /// What became of the timing trials of one engine in one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Trials that count.
+    /// Rounds that count.
     pub counted: usize,
-    /// Trials planned, or seen where there is no plan.
+    /// Rounds planned, or seen where there is no plan.
     pub planned: usize,
-    /// The first reason for a trial that does not count.
+    /// The first reason for a round that does not count.
     pub reason: Option<String>,
 }
 
@@ -119,13 +119,15 @@ impl<'a> Matrix<'a> {
         self.rows(engine, cell).filter_map(|trial| Some((trial.round, figure.of(trial)?))).collect()
     }
 
-    /// What became of the timing trials.
+    /// What became of the timing trials. A void trial that was repeated in its round costs no round.
     pub fn tally(&self, engine: usize, cell: usize) -> Tally {
         let timing = || self.rows(engine, cell).filter(|trial| trial.pass == Pass::Timing);
+        let good: BTreeSet<u32> = timing().filter(|trial| trial.status == Status::Ok).map(|trial| trial.round).collect();
+        let tried: BTreeSet<u32> = timing().map(|trial| trial.round).collect();
         Tally {
-            counted: timing().filter(|trial| trial.status == Status::Ok).count(),
-            planned: self.planned.get(&(engine, cell)).copied().unwrap_or(0).max(timing().count()),
-            reason: timing().find(|trial| trial.status != Status::Ok).and_then(|trial| trial.reason.clone()),
+            counted: good.len(),
+            planned: self.planned.get(&(engine, cell)).copied().unwrap_or(0).max(tried.len()),
+            reason: timing().find(|trial| !good.contains(&trial.round)).and_then(|trial| trial.reason.clone()),
         }
     }
 }
