@@ -8,22 +8,22 @@ use std::time::Duration;
 
 /// One sample of a page.
 #[derive(Clone, Debug)]
-pub struct Sample {
-    pub name: String,
-    pub labels: BTreeMap<String, String>,
-    pub value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 /// A page, parsed; panics on anything that is not the text format.
 #[derive(Clone, Debug)]
-pub struct Metrics(pub Vec<Sample>);
+pub(crate) struct Metrics(pub(crate) Vec<Sample>);
 
 impl Metrics {
-    pub fn parse(page: &str) -> Self {
+    pub(crate) fn parse(page: &str) -> Self {
         Self(page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(sample).collect())
     }
 
-    pub fn all(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Sample> {
+    pub(crate) fn all(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Sample> {
         let has = |sample: &&Sample| {
             sample.name == name
                 && labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|known| known == value))
@@ -32,7 +32,7 @@ impl Metrics {
     }
 
     /// The sum of all series that match, `None` without any.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let found = self.all(name, labels);
         (!found.is_empty()).then(|| found.iter().map(|sample| sample.value).sum())
     }
@@ -66,17 +66,17 @@ fn sample(line: &str) -> Sample {
 }
 
 /// A running agent.
-pub struct Agent {
+pub(crate) struct Agent {
     child: Child,
     address: String,
 }
 
 impl Agent {
-    pub fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_highload-agent")).args(flags))
     }
 
-    pub fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .arg("--web.listen-address=127.0.0.1:0")
             .stderr(Stdio::piped())
@@ -96,11 +96,11 @@ impl Agent {
         Self { child, address }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("the agent listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -111,7 +111,7 @@ impl Agent {
         body.to_owned()
     }
 
-    pub fn metrics(&self) -> Metrics {
+    pub(crate) fn metrics(&self) -> Metrics {
         Metrics::parse(&self.get("/metrics/cadvisor"))
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Image with nothing but a static busybox.
-pub const IMAGE: &str = "highload/busybox:test";
+pub(crate) const IMAGE: &str = "highload/busybox:test";
 
-pub struct Dockerd {
+pub(crate) struct Dockerd {
     dir: tempfile::TempDir,
     child: Child,
     bridge: String,
@@ -20,7 +20,7 @@ pub struct Dockerd {
 
 impl Dockerd {
     /// Needs root, dockerd, docker, ip and a static busybox; says which is missing.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test starts dockerd, which needs root");
         let dir = tempfile::Builder::new().prefix("hl-dockerd").tempdir().expect("a directory for dockerd");
         let number = std::process::id() % 200;
@@ -35,22 +35,22 @@ impl Dockerd {
         docker
     }
 
-    pub fn socket(&self) -> String {
+    pub(crate) fn socket(&self) -> String {
         format!("unix://{}/docker.sock", self.dir.path().display())
     }
 
     /// Runs the client, and returns what it printed.
-    pub fn cli(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         run(Command::new("docker").env("DOCKER_HOST", self.socket()).args(arguments))
     }
 
     /// A field of `docker inspect`, by Go template.
-    pub fn inspect(&self, container: &str, field: &str) -> String {
+    pub(crate) fn inspect(&self, container: &str, field: &str) -> String {
         self.cli(&["inspect", "--format", &format!("{{{{{field}}}}}"), container])
     }
 
     /// `GET` of Docker's API, parsed.
-    pub fn api(&self, path: &str) -> serde_json::Value {
+    pub(crate) fn api(&self, path: &str) -> serde_json::Value {
         let mut stream = UnixStream::connect(self.dir.path().join("docker.sock")).expect("Docker's socket");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -60,13 +60,16 @@ impl Dockerd {
     }
 
     /// Kills the daemon as a crash would; containers live on.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.child.kill().expect("dockerd runs");
         self.child.wait().expect("dockerd is our child");
     }
 
     /// Starts it again on the same data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
+        // Its containerd died with it. Where process 1 does not reap (a container without an init), the dead one still
+        // answers to a signal 0 and dockerd would wait for it for ever.
+        let _ = fs::remove_file(self.dir.path().join("exec/containerd/containerd.pid"));
         self.child = launch(self.dir.path().to_owned(), &self.bridge);
         self.wait();
     }
@@ -115,8 +118,32 @@ impl Drop for Dockerd {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
         let _ = kill_process(pid, Signal::TERM);
         let _ = self.child.wait();
+        self.kill_shims();
         let _ = Command::new("ip").args(["link", "del", &self.bridge]).output();
     }
+}
+
+impl Dockerd {
+    /// Ends what a daemon that failed left: shims name this test's directory in their arguments, and containers are
+    /// their children.
+    fn kill_shims(&self) {
+        let dir = self.dir.path().to_string_lossy().into_owned();
+        let shims = pids().into_iter().filter(|pid| {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&arguments).contains(&dir)
+        });
+        for shim in shims {
+            let children = fs::read_to_string(format!("/proc/{shim}/task/{shim}/children")).unwrap_or_default();
+            for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()).chain([shim]) {
+                let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
+            }
+        }
+    }
+}
+
+fn pids() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("procfs").filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn launch(dir: PathBuf, bridge: &str) -> Child {
@@ -139,7 +166,7 @@ fn launch(dir: PathBuf, bridge: &str) -> Child {
 }
 
 /// Runs a command that must succeed.
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
