@@ -3,6 +3,7 @@
 //! Works without git (a release tarball) and without network. Only builds that measure watch the checkout:
 //! a debug build says nothing about its commit, so that not every commit recompiles it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -33,11 +34,12 @@ fn rustc() -> String {
     output(Command::new(compiler).arg("--version")).unwrap_or_else(|| "unknown".into())
 }
 
-/// `name version` of each crate under test, separated by commas, from the lock file's `[[package]]` tables.
+/// `name version` of each crate under test, separated by commas, from the lock file's `[[package]]` tables. A crate that
+/// is there twice (monoio brings its own mio) has both versions.
 fn crates(lock: &Path) -> String {
     println!("cargo::rerun-if-changed={}", lock.display());
     let text = fs::read_to_string(lock).unwrap_or_default();
-    let mut found = Vec::new();
+    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut name = "";
     for line in text.lines() {
         let value = |key: &str| line.strip_prefix(key).and_then(|rest| rest.strip_suffix('"'));
@@ -46,10 +48,11 @@ fn crates(lock: &Path) -> String {
         } else if let Some(version) = value("version = \"")
             && CRATES.contains(&name)
         {
-            found.push(format!("{name} {version}"));
+            found.entry(name).or_default().push(version);
         }
     }
-    found.join(",")
+    let facts: Vec<String> = found.iter().map(|(name, versions)| format!("{name} {}", versions.join(" and "))).collect();
+    facts.join(",")
 }
 
 /// The commit, with `+changes` when what is compiled differs from it; `None` outside a checkout.

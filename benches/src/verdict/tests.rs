@@ -144,7 +144,7 @@ fn rows_that_are_not_ok_are_not_counted() {
     let dirty = verdict(&rows);
     assert_eq!(clean.figures, dirty.figures);
     assert!(
-        dirty.notes.iter().any(|note| note.contains("6 of 9 rounds count: schedule lag 9 ms")),
+        dirty.notes.iter().any(|note| note.contains("6 of 7 rounds count: schedule lag 9 ms")),
         "{:?}",
         dirty.notes
     );
