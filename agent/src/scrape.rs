@@ -11,6 +11,7 @@
 
 mod engine;
 mod own;
+mod pages;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn live_loopback() {
         let mut reader = Reader::default();
-        let mut loopback = |reader: &mut Reader| {
+        let loopback = |reader: &mut Reader| {
             let mut found = None;
             reader
                 .read(|name, counters| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use hostfs::{diskstats, loadavg, meminfo, mounts, net_dev, pressure, stat};
-use procfs::{Current, FromBufRead, FromRead};
+use procfs::{Current, FromBufRead, FromBufReadSI, FromRead};
 
 const PATH: &str = "oracle";
 
@@ -20,7 +20,7 @@ fn kernel_stats() {
     for text in texts("/proc/stat", "stat") {
         let mut ours = stat::Stat::default();
         stat::parse(Path::new(PATH), &text, &mut ours).unwrap();
-        let theirs = procfs::KernelStats::from_buf_read(&text[..], &procfs::current_system_info()).unwrap();
+        let theirs = procfs::KernelStats::from_buf_read(&text[..], procfs::current_system_info()).unwrap();
         let pairs = ours
             .cpus
             .iter()

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::own::{self, Totals};
+use super::pages::Pages;
 use super::{PATIENCE, Page, Selection};
 use crate::collector::{COLLECTORS, Collector, Failure};
 use crate::cost::Spent;
@@ -70,8 +70,7 @@ pub(super) struct Engine {
     pool: Arc<Pool>,
     batches: u64,
     own: own::Writer,
-    /// Length of the last page, so that the next one is allocated once.
-    last_length: usize,
+    pages: Pages,
 }
 
 impl std::fmt::Debug for Engine {
@@ -93,7 +92,7 @@ impl Engine {
             })
         };
         let slots = collectors.into_iter().map(|collector| collector.map(slot)).collect();
-        Self { slots: Arc::new(slots), pool: Arc::default(), batches: 0, own: own::Writer::default(), last_length: 0 }
+        Self { slots: Arc::new(slots), pool: Arc::default(), batches: 0, own: own::Writer::default(), pages: Pages::default() }
     }
 
     /// Runs the selected collectors and returns the page.
@@ -153,7 +152,7 @@ impl Engine {
 
     /// Joins the parts that are there and adds the scrape's own samples.
     fn assemble(&mut self, batch: &Batch) -> Page {
-        let mut page = Vec::with_capacity(self.last_length + self.last_length / 8);
+        let mut page = self.pages.take();
         let reports = self.own.begin();
         for (index, entry) in COLLECTORS.iter().enumerate().filter(|(index, _)| batch.selection.has(*index)) {
             let slot = self.slots[index].as_ref().and_then(try_lock);
@@ -166,8 +165,7 @@ impl Engine {
             }
         }
         reports.write(&mut page);
-        self.last_length = page.len();
-        Bytes::from(page)
+        self.pages.lend(page)
     }
 }
 

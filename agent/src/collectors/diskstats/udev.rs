@@ -28,7 +28,9 @@ struct Device {
     major: u32,
     minor: u32,
     counters: Counters,
-    /// When udev's file was written, as far as is known.
+    /// Where udev writes what it knows about the device.
+    udev_file: PathBuf,
+    /// When that file was written, as far as is known.
     written: Option<SystemTime>,
     facts: Facts,
 }
@@ -92,6 +94,7 @@ impl Devices {
                     major: disk.major,
                     minor: disk.minor,
                     counters,
+                    udev_file: self.udev_data.join(format!("b{}:{}", disk.major, disk.minor)),
                     written: None,
                     facts: Facts::default(),
                 };
@@ -100,7 +103,7 @@ impl Devices {
             }
         }
         self.devices[at].counters = counters;
-        let written = std::fs::metadata(self.udev_file(at)).and_then(|file| file.modified()).ok();
+        let written = std::fs::metadata(&self.devices[at].udev_file).and_then(|file| file.modified()).ok();
         if written != self.devices[at].written {
             self.learn(at, written);
         }
@@ -111,13 +114,9 @@ impl Devices {
         self.devices[..self.seen].iter().map(|device| (&device.name[..], device.counters))
     }
 
-    fn udev_file(&self, at: usize) -> PathBuf {
-        self.udev_data.join(format!("b{}:{}", self.devices[at].major, self.devices[at].minor))
-    }
-
     fn learn(&mut self, at: usize, written: Option<SystemTime>) {
         // No file, or none that may be read, is a host without udev: nothing is known.
-        if read_into(&self.udev_file(at), &mut self.text, UDEV_LIMIT).is_err() {
+        if read_into(&self.devices[at].udev_file, &mut self.text, UDEV_LIMIT).is_err() {
             self.text.clear();
         }
         // sysfs writes the slash of a name such as cciss/c0d0 as an exclamation mark.
