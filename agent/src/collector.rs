@@ -45,7 +45,6 @@ impl Failure {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "From takes its argument by value")]
 mod from {
     use super::Failure;
 

@@ -356,10 +356,10 @@ fn write_cpu(page: &mut Page, rows: &[Row], facts: &Facts) {
     let mut family = page.family(&CPU_USAGE);
     for row in rows {
         let cpu = &row.sample.cpu;
-        if cpu.per_cpu.is_empty() {
-            if let Some(usage) = seconds(cpu.usage) {
-                family.sample_of(&row.labels.full, &[("cpu", b"total")], usage);
-            }
+        if cpu.per_cpu.is_empty()
+            && let Some(usage) = seconds(cpu.usage)
+        {
+            family.sample_of(&row.labels.full, &[("cpu", b"total")], usage);
         }
         for (name, &nanos) in facts.cpu_names.iter().zip(&cpu.per_cpu) {
             // A CPU that is possible but absent stays at 0 for ever.
