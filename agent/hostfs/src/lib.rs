@@ -34,6 +34,7 @@ pub mod mountstats;
 pub mod multipath;
 pub mod net_dev;
 pub mod netstat;
+mod netlink;
 pub mod nfs;
 pub mod nvme;
 pub mod os_release;
@@ -59,6 +60,7 @@ pub mod timex;
 pub mod uring;
 pub mod vmstat;
 pub mod watchdog;
+pub mod wireless;
 pub mod zfs;
 pub mod zoneinfo;
 
