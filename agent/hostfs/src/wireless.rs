@@ -59,7 +59,8 @@ const SOURCE: &str = "netlink:nl80211";
 /// A wireless interface.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interface {
-    index: u32,
+    /// The kernel's number of it.
+    pub index: u32,
     /// `wlan0`; empty for devices without a network interface.
     pub name: Vec<u8>,
     /// In megahertz, 0 when it is not tuned.
