@@ -51,7 +51,8 @@ fn crates(lock: &Path) -> String {
             found.entry(name).or_default().push(version);
         }
     }
-    let facts: Vec<String> = found.iter().map(|(name, versions)| format!("{name} {}", versions.join(" and "))).collect();
+    let facts: Vec<String> =
+        found.iter().map(|(name, versions)| format!("{name} {}", versions.join(" and "))).collect();
     facts.join(",")
 }
 

@@ -20,11 +20,14 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let fault = args.next().unwrap_or_else(|| "none".to_owned());
     let rest: Vec<String> = args.collect();
-    let (name, at) = fault.split_once(':').map_or((fault.as_str(), 0), |(name, at)| (name, at.parse().expect("a number")));
+    let (name, at) =
+        fault.split_once(':').map_or((fault.as_str(), 0), |(name, at)| (name, at.parse().expect("a number")));
     FAULT.set((name.to_owned(), at)).expect("set once");
     match name {
         "refuse" => {
-            eprintln!("io_uring is disabled: kernel.io_uring_disabled is 2, 0 is needed; sysctl -w kernel.io_uring_disabled=0");
+            eprintln!(
+                "io_uring is disabled: kernel.io_uring_disabled is 2, 0 is needed; sysctl -w kernel.io_uring_disabled=0"
+            );
             exit(3);
         }
         "crash" => {

@@ -40,7 +40,9 @@ impl Failure {
 
 /// The exit code of an error: its [`Failure`]'s, wherever it is in the chain.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(exit::ENVIRONMENT, Failure::code))
+    ExitCode::from(
+        error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(exit::ENVIRONMENT, Failure::code),
+    )
 }
 
 /// A usage failure for an unknown name: says the nearest right one and lists all.

@@ -77,7 +77,10 @@ fn void(row: &Trial, voids: &VoidsPart, limiter: &str) -> Option<String> {
     if let Some(rate) = row.load.rate {
         let lag = row.generator.schedule_lag.p99_us;
         if lag > voids.schedule_lag_p99_us {
-            return Some(format!("the schedule lagged: p99 {lag:.0} µs, at most {:.0} µs (voids.schedule_lag_p99_us)", voids.schedule_lag_p99_us));
+            return Some(format!(
+                "the schedule lagged: p99 {lag:.0} µs, at most {:.0} µs (voids.schedule_lag_p99_us)",
+                voids.schedule_lag_p99_us
+            ));
         }
         if row.rate_achieved < rate * (1.0 - voids.rate_shortfall) {
             return Some(format!("rate {:.0}/s of {rate:.0}/s was reached, limited by {limiter}", row.rate_achieved));
@@ -92,7 +95,12 @@ fn void(row: &Trial, voids: &VoidsPart, limiter: &str) -> Option<String> {
     }
     let shares = [
         ("the hypervisor took", row.surroundings.steal_share, voids.steal_share, "voids.steal_share"),
-        ("other processes took", row.surroundings.foreign_cpu_share, voids.foreign_cpu_share, "voids.foreign_cpu_share"),
+        (
+            "other processes took",
+            row.surroundings.foreign_cpu_share,
+            voids.foreign_cpu_share,
+            "voids.foreign_cpu_share",
+        ),
     ];
     shares.iter().find(|(_, seen, most, _)| seen > most).map(|(who, seen, most, knob)| {
         format!("{who} {:.1} % of the CPU, at most {:.1} % ({knob})", seen * 100.0, most * 100.0)

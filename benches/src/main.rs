@@ -10,13 +10,17 @@ use lab::cmd;
 
 /// Compares connection-heavy servers on this box: io_uring or epoll, raw, JSON or protobuf.
 #[derive(Debug, Parser)]
-#[command(name = "lab", version, after_help = "Examples:
+#[command(
+    name = "lab",
+    version,
+    after_help = "Examples:
   cargo lab demo                 compare everything in about three minutes, write a report
   cargo lab doctor               is this box fit to measure on?
   cargo lab run peak --rounds 9  a scenario of your choice
   cargo lab report DIR           the report of a result directory again
 
-Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void.")]
+Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

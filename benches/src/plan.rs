@@ -37,7 +37,9 @@ impl Cpus {
         }
         let (server, rest) = allowed.split_at(server_cores);
         let (generator, observer) = match rest {
-            [.., last] if rest.len() >= 3 => (&rest[..(2 * server_cores).min(rest.len() - 1)], std::slice::from_ref(last)),
+            [.., last] if rest.len() >= 3 => {
+                (&rest[..(2 * server_cores).min(rest.len() - 1)], std::slice::from_ref(last))
+            }
             _ => (rest, rest),
         };
         Ok(Self { server: server.to_vec(), generator: generator.to_vec(), observer: observer.to_vec() })

@@ -152,7 +152,13 @@ impl Default for RoundsPart {
 impl Default for VoidsPart {
     fn default() -> Self {
         // A box that a platform engineer would measure on keeps all of these; a shared one does not, and should be told.
-        Self { schedule_lag_p99_us: 2_000.0, rate_shortfall: 0.02, steal_share: 0.02, foreign_cpu_share: 0.10, retries: 1 }
+        Self {
+            schedule_lag_p99_us: 2_000.0,
+            rate_shortfall: 0.02,
+            steal_share: 0.02,
+            foreign_cpu_share: 0.10,
+            retries: 1,
+        }
     }
 }
 
@@ -231,7 +237,10 @@ impl Scenario {
     /// # Errors
     /// A usage failure for an unknown one.
     pub fn protocols(&self) -> Result<Vec<Protocol>, Failure> {
-        self.protocols.iter().map(|name| name.parse().map_err(|error| Failure::Usage(format!("protocols: {error}")))).collect()
+        self.protocols
+            .iter()
+            .map(|name| name.parse().map_err(|error| Failure::Usage(format!("protocols: {error}"))))
+            .collect()
     }
 
     /// The wire formats.
@@ -239,7 +248,10 @@ impl Scenario {
     /// # Errors
     /// A usage failure for an unknown one.
     pub fn formats(&self) -> Result<Vec<Format>, Failure> {
-        self.formats.iter().map(|name| name.parse().map_err(|error| Failure::Usage(format!("formats: {error}")))).collect()
+        self.formats
+            .iter()
+            .map(|name| name.parse().map_err(|error| Failure::Usage(format!("formats: {error}"))))
+            .collect()
     }
 
     /// When requests are due.
@@ -249,13 +261,15 @@ impl Scenario {
     pub fn pacing(&self) -> Result<Pacing, Failure> {
         match (self.load.mode.as_str(), self.load.rate) {
             ("closed", None) => Ok(Pacing::Closed),
-            ("closed", Some(rate)) => {
-                Err(Failure::Usage(format!("load.rate = {rate}: a closed loop has no rate; remove it or set load.mode = \"open\"")))
+            ("closed", Some(rate)) => Err(Failure::Usage(format!(
+                "load.rate = {rate}: a closed loop has no rate; remove it or set load.mode = \"open\""
+            ))),
+            ("open", None) => {
+                Err(Failure::Usage("load.rate is missing: an open loop needs requests per second".to_owned()))
             }
-            ("open", None) => Err(Failure::Usage("load.rate is missing: an open loop needs requests per second".to_owned())),
-            ("open", Some(rate)) if !(1.0..=RATE_LIMIT).contains(&rate) => {
-                Err(Failure::Usage(format!("load.rate = {rate}: must be between 1 and {RATE_LIMIT} requests per second")))
-            }
+            ("open", Some(rate)) if !(1.0..=RATE_LIMIT).contains(&rate) => Err(Failure::Usage(format!(
+                "load.rate = {rate}: must be between 1 and {RATE_LIMIT} requests per second"
+            ))),
             ("open", Some(rate)) => match self.load.arrivals.as_str() {
                 "poisson" => Ok(Pacing::Poisson(rate)),
                 "constant" => Ok(Pacing::Constant(rate)),

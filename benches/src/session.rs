@@ -63,12 +63,14 @@ impl Options {
 pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
     options.apply(&mut scenario)?;
     let engines = Engines::load(options.engines.as_deref())?;
-    let cpus = Cpus::assign(&Cpus::allowed().context("sched_getaffinity")?, scenario.server.cores.unwrap_or(1) as usize)?;
+    let cpus =
+        Cpus::assign(&Cpus::allowed().context("sched_getaffinity")?, scenario.server.cores.unwrap_or(1) as usize)?;
     let plan = plan::plan(&scenario, &engines, &cpus)?;
     let used: Vec<&Engine> = scenario.engines.iter().map(|name| engines.named(name)).collect::<Result<_, _>>()?;
     let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario.name));
     let machine = host::Machine::here(&directory);
-    host::preflight_on(&machine, &needs(&scenario, &used)).map_err(|refusal| Failure::Environment(refusal.to_string()))?;
+    host::preflight_on(&machine, &needs(&scenario, &used))
+        .map_err(|refusal| Failure::Environment(refusal.to_string()))?;
 
     let progress = Progress::new(plan.trials.len());
     progress.say("building the servers, one package at a time");
@@ -144,10 +146,13 @@ fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool) -> Result<(
     let rows = measured.map_err(|error| {
         error.context(match store.written() {
             0 => format!("no trial was finished; the plan is in {directory}"),
-            written => format!("{written} trials are whole in {directory}; `cargo lab report {directory}` makes a report of them"),
+            written => format!(
+                "{written} trials are whole in {directory}; `cargo lab report {directory}` makes a report of them"
+            ),
         })
     })?;
-    let summary = report::write(store.directory()).map_err(|error| error.context(format!("the rows are whole in {directory}")))?;
+    let summary = report::write(store.directory())
+        .map_err(|error| error.context(format!("the rows are whole in {directory}")))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {

@@ -27,7 +27,8 @@ impl Store {
             return Err(Failure::Usage(format!("{} holds a result already; name another --out", directory.display())));
         }
         std::fs::create_dir_all(directory.join("histograms")).map_err(|error| refused(directory, 0, &error))?;
-        let file = OpenOptions::new().create_new(true).append(true).open(&rows).map_err(|error| refused(&rows, 0, &error))?;
+        let file =
+            OpenOptions::new().create_new(true).append(true).open(&rows).map_err(|error| refused(&rows, 0, &error))?;
         Ok(Self { directory: directory.to_owned(), rows: file, written: 0 })
     }
 

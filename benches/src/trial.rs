@@ -97,7 +97,8 @@ impl Bench<'_> {
         let failed = |what: &'static str| move |error: anyhow::Error| Cut::Failed(format!("{what}: {error:#}"));
         let mut server = self.start_server(engine, planned).map_err(failed("starting the server"))?;
         let address = self.await_ready(&mut server, engine, row)?;
-        let mut generator = self.start_generator(&address, planned, row).map_err(failed("starting the load generator"))?;
+        let mut generator =
+            self.start_generator(&address, planned, row).map_err(failed("starting the load generator"))?;
         let (summary, window) = self.watch(&mut server, &mut generator, planned, row)?;
         self.stop_server(&mut server, row);
         fill(row, summary, window);
@@ -119,11 +120,13 @@ impl Bench<'_> {
     fn await_ready(&self, server: &mut Child, engine: &Engine, row: &mut Trial) -> Result<String, Cut> {
         match server.line(READY_TIMEOUT, &|| self.stop.load(Ordering::Relaxed)) {
             Line::Said(line) => {
-                let ready: serde_json::Value = serde_json::from_str(&line)
-                    .map_err(|error| Cut::Failed(format!("{}: the ready line is not JSON ({error}): {line:.200}", engine.name)))?;
+                let ready: serde_json::Value = serde_json::from_str(&line).map_err(|error| {
+                    Cut::Failed(format!("{}: the ready line is not JSON ({error}): {line:.200}", engine.name))
+                })?;
                 let address = ready["addresses"][0].as_str().map(str::to_owned);
                 row.ready = ready;
-                address.ok_or_else(|| Cut::Failed(format!("{}: no addresses in the ready line: {line:.200}", engine.name)))
+                address
+                    .ok_or_else(|| Cut::Failed(format!("{}: no addresses in the ready line: {line:.200}", engine.name)))
             }
             Line::Ended => {
                 let status = server.wait(STOP_TIMEOUT);
@@ -131,10 +134,16 @@ impl Bench<'_> {
                 let reason = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
                 match status.and_then(|status| status.code()) {
                     Some(code) if code == i32::from(exit::ENVIRONMENT) => Err(Cut::Unavailable(reason)),
-                    _ => Err(Cut::Failed(format!("{} ended before it was ready ({}): {reason}", engine.name, ended(status)))),
+                    _ => Err(Cut::Failed(format!(
+                        "{} ended before it was ready ({}): {reason}",
+                        engine.name,
+                        ended(status)
+                    ))),
                 }
             }
-            Line::Nothing => Err(Cut::Failed(format!("{} was not ready within {} s", engine.name, READY_TIMEOUT.as_secs()))),
+            Line::Nothing => {
+                Err(Cut::Failed(format!("{} was not ready within {} s", engine.name, READY_TIMEOUT.as_secs())))
+            }
         }
     }
 
@@ -176,12 +185,12 @@ impl Bench<'_> {
         planned: &PlannedTrial,
         row: &mut Trial,
     ) -> Result<(Summary, Option<(Meters, Meters)>), Cut> {
-        let mut probes = Probes::open(server, generator, planned.pass, row).map_err(|error| {
-            self.explain(server, generator, &format!("reading the processes: {error:#}"))
-        })?;
+        let mut probes = Probes::open(server, generator, planned.pass, row)
+            .map_err(|error| self.explain(server, generator, &format!("reading the processes: {error:#}")))?;
         let load = &planned.load;
-        let patience = Duration::from_secs_f64(load.warmup_seconds + load.measure_seconds + 2.0 * self.scenario.load.timeout_seconds)
-            + READY_TIMEOUT;
+        let patience = Duration::from_secs_f64(
+            load.warmup_seconds + load.measure_seconds + 2.0 * self.scenario.load.timeout_seconds,
+        ) + READY_TIMEOUT;
         let (mut start, mut end) = (None, None);
         loop {
             let line = match generator.line(patience, &|| self.stop.load(Ordering::Relaxed)) {
@@ -200,7 +209,10 @@ impl Bench<'_> {
                     if let Some(status) = server.wait(Duration::ZERO) {
                         let said = server.stderr();
                         let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-                        return Err(Cut::Failed(format!("the server died during the trial ({}){last}", ended(Some(status)))));
+                        return Err(Cut::Failed(format!(
+                            "the server died during the trial ({}){last}",
+                            ended(Some(status))
+                        )));
                     }
                     return Ok((*summary, start.zip(end)));
                 }
@@ -231,7 +243,8 @@ impl Bench<'_> {
             row.counters = serde_json::from_str(&line).unwrap_or_default();
         }
         if server.stop(STOP_TIMEOUT).is_none() {
-            row.counters = serde_json::json!({ "killed": format!("no exit within {} s of SIGTERM", STOP_TIMEOUT.as_secs()) });
+            row.counters =
+                serde_json::json!({ "killed": format!("no exit within {} s of SIGTERM", STOP_TIMEOUT.as_secs()) });
         }
     }
 }
@@ -273,8 +286,10 @@ fn fill(row: &mut Trial, summary: Summary, window: Option<(Meters, Meters)>) {
         let difference = end.whole_box.since(&start.whole_box);
         row.server = end.server.cost_since(&start.server, requests, difference.busy);
         row.server.syscalls_unavailable = unavailable;
-        row.server.syscalls_per_request =
-            end.syscalls.zip(start.syscalls).map(|(end, start)| end.saturating_sub(start) as f64 / requests.max(1) as f64);
+        row.server.syscalls_per_request = end
+            .syscalls
+            .zip(start.syscalls)
+            .map(|(end, start)| end.saturating_sub(start) as f64 / requests.max(1) as f64);
         let generator = end.generator.cost_since(&start.generator, requests, Duration::ZERO);
         row.generator = GeneratorCost {
             cpu_us_per_request: generator.cpu_us_per_request,

@@ -78,7 +78,9 @@ fn a_disabled_ring_is_a_row_with_a_reason() {
     setup.run().says(3, "kernel.io_uring_disabled is 2");
     let rows = setup.rows();
     assert_eq!(rows.len(), 2);
-    assert!(rows.iter().all(|row| row["status"] == "unavailable" && row["reason"].as_str().unwrap().contains("sysctl")));
+    assert!(
+        rows.iter().all(|row| row["status"] == "unavailable" && row["reason"].as_str().unwrap().contains("sysctl"))
+    );
 }
 
 /// A descriptor limit below the plan's connections is refused before anything runs.
@@ -90,7 +92,8 @@ fn a_low_descriptor_limit_is_named() {
     std::fs::write(&scenario, many).unwrap();
     let lab = setup.command();
     let args: Vec<_> = lab.get_args().map(|arg| arg.to_str().unwrap().to_owned()).collect();
-    let ran = Command::new("sh").arg("-c").arg("ulimit -n 300; exec \"$@\"").arg("sh").arg(LAB).args(args).output().unwrap();
+    let ran =
+        Command::new("sh").arg("-c").arg("ulimit -n 300; exec \"$@\"").arg("sh").arg(LAB).args(args).output().unwrap();
     Ran::of(ran).says(3, "RLIMIT_NOFILE is 300");
 }
 

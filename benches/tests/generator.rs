@@ -54,7 +54,19 @@ fn pipelining_and_threads_lose_nothing() {
     let cpus = lab::plan::Cpus::allowed().unwrap();
     let cpus = format!("{},{}", cpus[0], cpus[cpus.len() - 1]);
     let output = Command::new(LAB)
-        .args(["load", &server.address, "--service", "echo", "--json", "--warmup", "0", "--duration", "1", "--in-flight", "8"])
+        .args([
+            "load",
+            &server.address,
+            "--service",
+            "echo",
+            "--json",
+            "--warmup",
+            "0",
+            "--duration",
+            "1",
+            "--in-flight",
+            "8",
+        ])
         .args(["--connections", "7", "--rate", "3000", "--cpus", &cpus, "--payload-bytes", "9000"])
         .output()
         .unwrap();
@@ -72,7 +84,19 @@ fn pipelining_and_threads_lose_nothing() {
 fn a_lost_server_is_counted() {
     let server = Server::start("die:200");
     let output = Command::new(LAB)
-        .args(["load", &server.address, "--service", "echo", "--json", "--rate", "1000", "--connections", "5", "--duration", "2"])
+        .args([
+            "load",
+            &server.address,
+            "--service",
+            "echo",
+            "--json",
+            "--rate",
+            "1000",
+            "--connections",
+            "5",
+            "--duration",
+            "2",
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -86,7 +110,18 @@ fn a_lost_server_is_counted() {
 fn requests_are_bounded() {
     let server = Server::start("none");
     let output = Command::new(LAB)
-        .args(["load", &server.address, "--service", "echo", "--json", "--closed", "--connections", "3", "--requests", "500"])
+        .args([
+            "load",
+            &server.address,
+            "--service",
+            "echo",
+            "--json",
+            "--closed",
+            "--connections",
+            "3",
+            "--requests",
+            "500",
+        ])
         .args(["--warmup", "0", "--duration", "60"])
         .output()
         .unwrap();

@@ -26,8 +26,11 @@ pub struct Args {
 /// Those of the engines file.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let engines = Engines::load(args.engines.as_deref())?;
-    let scenarios =
-        BUILT_IN.iter().map(|(_, text)| Scenario::parse(text)).collect::<Result<Vec<_>, _>>().expect("a test reads them all");
+    let scenarios = BUILT_IN
+        .iter()
+        .map(|(_, text)| Scenario::parse(text))
+        .collect::<Result<Vec<_>, _>>()
+        .expect("a test reads them all");
     let protocols = wire::Protocol::ALL.map(wire::Protocol::name);
     let formats = wire::Format::ALL.map(wire::Format::name);
     if args.json {

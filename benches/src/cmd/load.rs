@@ -152,12 +152,19 @@ fn say(event: &Event) {
 fn spec(args: &Args) -> Result<Spec, Failure> {
     let usage = |text: String| Failure::Usage(text);
     if !args.target.ip().is_loopback() && !args.allow_remote {
-        return Err(usage(format!("{}: not a loopback address; --allow-remote if that host is yours to load", args.target)));
+        return Err(usage(format!(
+            "{}: not a loopback address; --allow-remote if that host is yours to load",
+            args.target
+        )));
     }
-    for (flag, seen, low) in [("--warmup", args.warmup, 0.0), ("--duration", args.duration, 0.05), ("--timeout", args.timeout, 0.05)]
+    for (flag, seen, low) in
+        [("--warmup", args.warmup, 0.0), ("--duration", args.duration, 0.05), ("--timeout", args.timeout, 0.05)]
     {
         if !(low..=DURATION_LIMIT.as_secs_f64()).contains(&seen) {
-            return Err(usage(format!("{flag} {seen}: must be between {low} and {} seconds", DURATION_LIMIT.as_secs())));
+            return Err(usage(format!(
+                "{flag} {seen}: must be between {low} and {} seconds",
+                DURATION_LIMIT.as_secs()
+            )));
         }
     }
     if !(0.0..=1.0).contains(&args.add_share) {
@@ -189,20 +196,29 @@ fn spec(args: &Args) -> Result<Spec, Failure> {
 fn text(args: &Args, summary: &Summary) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
-    let mode = if args.closed { "closed loop (a peak; its latencies are not those of a busy server's users)" } else { "open loop" };
+    let mode = if args.closed {
+        "closed loop (a peak; its latencies are not those of a busy server's users)"
+    } else {
+        "open loop"
+    };
     let mut line = |text: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{text}");
     };
-    line(format!("{}  {} {} {}, {} connections, {mode}", args.target, args.service, args.format, args.protocol, args.connections));
+    line(format!(
+        "{}  {} {} {}, {} connections, {mode}",
+        args.target, args.service, args.format, args.protocol, args.connections
+    ));
     line(format!(
         "{:.0} requests/s, {} completed in {:.2} s; generator {:.2} CPU-µs per request",
         summary.rate, summary.completed, summary.measured_seconds, summary.cpu_us_per_request
     ));
     line(format!("{:<14}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}", "µs", "p50", "p90", "p99", "p99.9", "p99.99", "max"));
-    for (name, l) in
-        [("response time", &summary.response), ("service time", &summary.service_time), ("schedule lag", &summary.schedule_lag)]
-    {
+    for (name, l) in [
+        ("response time", &summary.response),
+        ("service time", &summary.service_time),
+        ("schedule lag", &summary.schedule_lag),
+    ] {
         if l.count > 0 {
             line(format!(
                 "{name:<14}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>12.1}",

@@ -8,7 +8,7 @@
 //!   being sent (coordinated omission, see wrk2's README by Gil Tene);
 //! * closed loop: a reply triggers the next request; only for peaks, and labelled.
 //!
-//! Data flow: [`Spec`] → [`workload`] (pre-encoded requests) → one [`worker`] per CPU (sockets, pacing) →
+//! Data flow: [`Spec`] → [`workload`] (pre-encoded requests) → one worker per CPU (sockets, pacing) →
 //! [`recorder`] (histograms, errors) → [`Outcome`], merged by adding.
 
 mod clock;
@@ -137,7 +137,12 @@ pub(crate) struct Schedule {
 /// # Errors
 /// When connections cannot be opened or a system call of the generator fails. Whatever goes wrong with
 /// established connections is counted in the outcome instead.
-pub fn run(spec: &Spec, workload: &Workload, stop: &Arc<AtomicBool>, tell: &mut dyn FnMut(Phase)) -> Result<Outcome, Error> {
+pub fn run(
+    spec: &Spec,
+    workload: &Workload,
+    stop: &Arc<AtomicBool>,
+    tell: &mut dyn FnMut(Phase),
+) -> Result<Outcome, Error> {
     let threads = spec.cpus.len().max(1);
     let clock = Clock::new();
     let connected = Barrier::new(threads + 1);
@@ -170,7 +175,8 @@ pub fn run(spec: &Spec, workload: &Workload, stop: &Arc<AtomicBool>, tell: &mut 
         if let Some(planned) = planned {
             announce(planned, clock, || stop.load(Ordering::Relaxed) || workers.iter().all(|w| w.is_finished()), tell);
         }
-        let parts = workers.into_iter().map(|w| w.join().expect("a worker does not panic")).collect::<Result<Vec<_>, _>>()?;
+        let parts =
+            workers.into_iter().map(|w| w.join().expect("a worker does not panic")).collect::<Result<Vec<_>, _>>()?;
         Ok(merge(parts.into_iter().flatten(), planned))
     })
 }

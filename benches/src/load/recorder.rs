@@ -134,7 +134,10 @@ pub struct Recorder {
 
 impl Recorder {
     /// Nothing recorded.
-    #[allow(clippy::new_without_default, reason = "an empty recorder allocates its histograms, which is no cheap default")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "an empty recorder allocates its histograms, which is no cheap default"
+    )]
     pub fn new() -> Self {
         let empty = Latencies::new();
         Self {

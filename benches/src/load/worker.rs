@@ -9,8 +9,8 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::thread::CpuSet;
@@ -175,7 +175,8 @@ impl<'a> Worker<'a> {
             }
             let due = arrivals.take();
             let Some(index) = self.next_alive() else { break };
-            if self.connections[index].flights.len() < self.spec.in_flight as usize && self.connections[index].waiting.is_empty()
+            if self.connections[index].flights.len() < self.spec.in_flight as usize
+                && self.connections[index].waiting.is_empty()
             {
                 self.send(index, due, true);
             } else if self.backlog < BACKLOG_LIMIT {
@@ -299,7 +300,9 @@ impl<'a> Worker<'a> {
         loop {
             let Some(socket) = &self.connections[index].socket else { return };
             match recv(socket, &mut *buffer, RecvFlags::empty()) {
-                Ok((_, 0)) => return self.lose(index, ErrorKind::Closed, || "the server closed a connection".to_owned()),
+                Ok((_, 0)) => {
+                    return self.lose(index, ErrorKind::Closed, || "the server closed a connection".to_owned());
+                }
                 Ok((_, count)) => {
                     let landed = self.take_replies(index, &buffer[..count]);
                     if let Err((kind, said)) = landed {
@@ -380,8 +383,7 @@ impl<'a> Worker<'a> {
         }
         self.alive -= 1;
         self.backlog -= connection.waiting.len();
-        let lost = mem::take(&mut connection.flights).len()
-            + mem::take(&mut connection.waiting).len();
+        let lost = mem::take(&mut connection.flights).len() + mem::take(&mut connection.waiting).len();
         // A lost connection is an error even when nothing was in flight on it.
         self.recorder.error(kind, lost.max(1) as u64, example);
     }

@@ -65,8 +65,22 @@ impl Workload {
 /// Readable text of `length` bytes: words, so that escaping and UTF-8 checks cost what they do on real notes.
 fn text(random: &mut SplitMix64, length: u32) -> String {
     const WORDS: [&str; 16] = [
-        "connected", "users", "hold", "a", "socket", "each", "and", "say", "little", "until", "\"news\"", "arrive", "for",
-        "all", "of", "them",
+        "connected",
+        "users",
+        "hold",
+        "a",
+        "socket",
+        "each",
+        "and",
+        "say",
+        "little",
+        "until",
+        "\"news\"",
+        "arrive",
+        "for",
+        "all",
+        "of",
+        "them",
     ];
     let mut text = String::with_capacity(length as usize + 16);
     while text.len() < length as usize {

@@ -122,7 +122,8 @@ impl<'a> Matrix<'a> {
     /// What became of the timing trials. A void trial that was repeated in its round costs no round.
     pub fn tally(&self, engine: usize, cell: usize) -> Tally {
         let timing = || self.rows(engine, cell).filter(|trial| trial.pass == Pass::Timing);
-        let good: BTreeSet<u32> = timing().filter(|trial| trial.status == Status::Ok).map(|trial| trial.round).collect();
+        let good: BTreeSet<u32> =
+            timing().filter(|trial| trial.status == Status::Ok).map(|trial| trial.round).collect();
         let tried: BTreeSet<u32> = timing().map(|trial| trial.round).collect();
         Tally {
             counted: good.len(),

@@ -1,6 +1,11 @@
 //! Runs the real `lab` against `examples/faulty_server`, a server that breaks the contract on demand.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "a module of several test crates, each of which uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a module of several test crates, each of which uses its part"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
