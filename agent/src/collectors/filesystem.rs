@@ -1,7 +1,7 @@
 //! `filesystem`: space and inodes of what is mounted.
 //!
 //! statfs(2) of a file system behind a network or a user-space server can hang for ever. Such mounts are asked by a
-//! thread of their own ([`prober`]) and only they are marked when they do not answer; later scrapes pass them by until
+//! thread of their own (`prober`) and only they are marked when they do not answer; later scrapes pass them by until
 //! they do.
 
 mod prober;

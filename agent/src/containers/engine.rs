@@ -3,7 +3,7 @@
 //!
 //! All engines share one thread with its own event loop, so that a scrape's collectors, which run on threads
 //! without one, never wait for an engine. Everything is bounded: requests in time, answers in bytes
-//! (see [`super::transport`]), names in number.
+//! (see `transport`), names in number.
 
 use std::path::PathBuf;
 use std::sync::Arc;
