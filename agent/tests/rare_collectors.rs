@@ -14,7 +14,7 @@ use highload_agent::collector::{COLLECTORS, Failure};
 use highload_agent::exposition::Page;
 use highload_agent::flags::Setup;
 
-/// Collector and flags.
+/// Collector and flags; ROOT in a flag is where the bundle was unpacked.
 const CASES: &[(&str, &[(&str, &str)])] = &[
     ("bcache", &[("collector.bcache.priorityStats", "true")]),
     ("bcachefs", &[]),
@@ -39,11 +39,13 @@ const CASES: &[(&str, &[(&str, &str)])] = &[
     ("nvmesubsystem", &[]),
     ("pcidevice", &[]),
     ("powersupplyclass", &[]),
+    ("qdisc", &[("collector.qdisc.fixtures", "ROOT/recorded")]),
     ("rapl", &[]),
     ("swap", &[]),
     ("tapestats", &[]),
     ("thermal_zone", &[]),
     ("watchdog", &[]),
+    ("wifi", &[("collector.wifi.fixtures", "ROOT/recorded")]),
     ("zfs", &[]),
 ];
 
@@ -125,7 +127,7 @@ fn collect(name: &str, root: &Path, flags: &[(&str, &str)]) -> (String, Result<(
     let entry = COLLECTORS.iter().find(|entry| entry.name == name).unwrap();
     let mut setup = Setup::new(Roots::below(root));
     for (flag, value) in flags {
-        setup.give(flag, value).unwrap();
+        setup.give(flag, &value.replace("ROOT", root.to_str().unwrap())).unwrap();
     }
     let mut collector = (entry.spec.build)(&setup).unwrap();
     let mut page = Page::default();

@@ -1,0 +1,130 @@
+//! systemd's manager over D-Bus: a new connection for each scrape, closed after it, and one limit on the whole.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zbus::Connection;
+use zbus::connection::Builder;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+
+/// How long connecting, authenticating and asking may take together.
+const LIMIT: Duration = Duration::from_secs(4);
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const ROOT: &str = "/org/freedesktop/systemd1";
+
+/// What is asked beyond the states of units.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extras {
+    pub restarts: bool,
+    pub start_time: bool,
+    pub tasks: bool,
+}
+
+/// Answers of the manager. A property that this systemd does not have is `None`.
+#[derive(Debug, Default)]
+pub(super) struct Manager {
+    pub version: Option<String>,
+    pub virtualization: Option<String>,
+    pub state: Option<String>,
+    /// ActiveState of every unit, wanted or not.
+    pub states: Vec<String>,
+    /// Wanted units.
+    pub units: Vec<Unit>,
+}
+
+/// A unit.
+#[derive(Debug, Default)]
+pub(super) struct Unit {
+    pub name: String,
+    pub state: String,
+    /// Type of a service or mount.
+    pub kind: Option<String>,
+    pub restarts: Option<u32>,
+    /// When it became active, in microseconds; zero when it is not.
+    pub active_since: Option<u64>,
+    pub tasks: Option<u64>,
+    pub tasks_limit: Option<u64>,
+    /// When a timer last elapsed, in microseconds.
+    pub last_trigger: Option<u64>,
+    /// Connections of a socket.
+    pub accepted: Option<u32>,
+    pub connected: Option<u32>,
+    pub refused: Option<u32>,
+}
+
+/// The signature of `ListUnits`: name, description, load state, active state, sub state, followed unit, object path,
+/// job, job type, job's object path.
+type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// Asks the manager behind the bus at `address`, and every loaded unit that is `wanted` for its properties.
+pub(super) fn read(address: &str, extras: Extras, wanted: impl FnMut(&str) -> bool) -> anyhow::Result<Manager> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async { timeout(LIMIT, ask(address, extras, wanted)).await });
+    runtime.shutdown_background();
+    match answer {
+        Ok(answer) => Ok(answer?),
+        Err(_) => anyhow::bail!("no answer after {} s", LIMIT.as_secs()),
+    }
+}
+
+async fn ask(address: &str, extras: Extras, mut wanted: impl FnMut(&str) -> bool) -> zbus::Result<Manager> {
+    let bus = Builder::address(address).build().await?;
+    let property = async |name| get::<String>(&bus, ROOT, MANAGER, name).await;
+    let mut manager = Manager {
+        version: property("Version").await,
+        virtualization: property("Virtualization").await,
+        ..Manager::default()
+    };
+    let reply = bus.call_method(Some(SYSTEMD), ROOT, Some(MANAGER), "ListUnits", &()).await?;
+    for (name, _, loaded, state, _, _, path, ..) in reply.body().deserialize::<Vec<Listed>>()? {
+        manager.states.push(state.clone());
+        if loaded == "loaded" && wanted(&name) {
+            manager.units.push(unit(&bus, extras, name, state, path.as_str()).await);
+        }
+    }
+    manager.state = property("SystemState").await;
+    Ok(manager)
+}
+
+async fn unit(bus: &Connection, extras: Extras, name: String, state: String, path: &str) -> Unit {
+    let mut unit = Unit { name, state, ..Unit::default() };
+    match unit.name.rsplit_once('.').map(|(_, suffix)| suffix) {
+        Some("service") => {
+            let interface = "org.freedesktop.systemd1.Service";
+            unit.kind = get(bus, path, interface, "Type").await;
+            if extras.restarts {
+                unit.restarts = get(bus, path, interface, "NRestarts").await;
+            }
+            if extras.tasks {
+                unit.tasks = get(bus, path, interface, "TasksCurrent").await;
+                unit.tasks_limit = get(bus, path, interface, "TasksMax").await;
+            }
+        }
+        Some("mount") => unit.kind = get(bus, path, "org.freedesktop.systemd1.Mount", "Type").await,
+        Some("timer") => unit.last_trigger = get(bus, path, "org.freedesktop.systemd1.Timer", "LastTriggerUSec").await,
+        Some("socket") => {
+            let interface = "org.freedesktop.systemd1.Socket";
+            unit.accepted = get(bus, path, interface, "NAccepted").await;
+            unit.connected = get(bus, path, interface, "NConnections").await;
+            unit.refused = get(bus, path, interface, "NRefused").await;
+        }
+        _ => {}
+    }
+    if extras.start_time {
+        unit.active_since = if unit.state == "active" {
+            get(bus, path, "org.freedesktop.systemd1.Unit", "ActiveEnterTimestamp").await
+        } else {
+            Some(0)
+        };
+    }
+    unit
+}
+
+/// A property, or nothing when the manager refuses it: older ones lack some, and units go while they are read.
+async fn get<T: TryFrom<OwnedValue>>(bus: &Connection, path: &str, interface: &str, name: &str) -> Option<T> {
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let reply = bus.call_method(Some(SYSTEMD), path, properties, "Get", &(interface, name)).await.ok()?;
+    reply.body().deserialize::<OwnedValue>().ok()?.try_into().ok()
+}
