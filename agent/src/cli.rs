@@ -11,6 +11,9 @@ use hostfs::Roots;
 use crate::collector::COLLECTORS;
 use crate::flags::{Default as FlagDefault, Given, Setup};
 
+/// node_exporter's switch for the metrics about itself.
+const EXPORTER_METRICS: &str = "web.disable-exporter-metrics";
+
 /// Everything that the command line says.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -110,6 +113,7 @@ fn command() -> Command {
                 .value_parser(["logfmt", "json"]),
         );
     command = with_switch(command, "collector.disable-defaults", false, "Run only the collectors that are named");
+    command = with_switch(command, EXPORTER_METRICS, false, "Leave out what the agent itself costs (collector agent)");
     for entry in COLLECTORS {
         command = with_switch(command, leak(format!("collector.{}", entry.name)), entry.default_on, entry.about);
         for flag in entry.spec.flags {
@@ -173,7 +177,11 @@ fn config(matches: &ArgMatches) -> Config {
     let defaults = !switch(matches, "collector.disable-defaults", false);
     let enabled = COLLECTORS
         .iter()
-        .map(|entry| switch(matches, &format!("collector.{}", entry.name), entry.default_on && defaults))
+        .map(|entry| {
+            let is_about_itself = entry.name == "agent" && switch(matches, EXPORTER_METRICS, false);
+            let default = entry.default_on && defaults && !is_about_itself;
+            switch(matches, &format!("collector.{}", entry.name), default)
+        })
         .collect();
     let action = match matches.subcommand() {
         Some(("once", _)) => Action::Once,
@@ -224,6 +232,7 @@ mod tests {
         let only = parsed(&["once", "--collector.disable-defaults", "--collector.loadavg"]);
         assert_eq!(only.action, Action::Once);
         assert_eq!(only.enabled.iter().filter(|on| **on).count(), 1);
+        assert!(!parsed(&["--web.disable-exporter-metrics"]).enabled[position("agent").unwrap()]);
     }
 
     /// A wrong flag is a usage error that names the nearest right one, and no flag is ignored.

@@ -157,7 +157,8 @@ fn damaged_files() {
                 }
                 if let Err(Failure::Broken(reason)) = result {
                     broken += 1;
-                    with_line += usize::from(reason.contains(&format!("{about}:")));
+                    let after = reason.split_once(&format!("{about}:")).map_or("", |(_, after)| after);
+                    with_line += usize::from(after.starts_with(|character: char| character.is_ascii_digit()));
                     assert!(reason.contains(about), "{name}: {reason:?} is not about {about}");
                 }
             }

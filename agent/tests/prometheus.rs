@@ -63,6 +63,7 @@ fn prometheus_scrapes_the_agent() {
 
 /// promtool's complaints about names that node_exporter and cAdvisor chose: kept, because dashboards know them.
 const KEPT: &[(&str, &str)] = &[
+    ("node_entropy_", "bits, as node_exporter has it"),
     ("node_memory_", "the kernel's names of fields in capitals"),
     ("node_netstat_", "the kernel's names of fields in capitals"),
     ("node_sockstat_", "the kernel's names of fields in capitals"),

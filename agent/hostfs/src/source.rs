@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// What is read at first; most files fit. The buffer grows with the file and stays.
-const FIRST_READ: usize = 4096;
+/// What is read at first. Most files hold one value, and an agent has hundreds of them; the buffer of a larger one
+/// doubles until the file fits, and stays.
+const FIRST_READ: usize = 256;
 
 /// A file to read repeatedly.
 #[derive(Debug)]
@@ -66,9 +67,11 @@ impl Source {
         Ok(())
     }
 
-    /// Gives the descriptor back; the next read opens the file again.
+    /// Gives descriptor and memory back; the next read opens the file again.
     pub fn close(&mut self) {
         self.file = None;
+        self.buffer = Vec::new();
+        self.length = 0;
     }
 
     /// What the last successful read got, with the path for errors about it.

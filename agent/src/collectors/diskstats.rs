@@ -87,7 +87,7 @@ enum Column {
     Count,
     /// Sectors of 512 bytes to bytes, whatever the device's own sector size.
     Sectors,
-    /// Milliseconds to seconds.
+    /// Milliseconds to seconds; by multiplying, so that the last digit is node_exporter's.
     Milliseconds,
 }
 
@@ -144,7 +144,7 @@ impl Collector for Diskstats {
                 match column {
                     Column::Count => family.sample(&labels, number),
                     Column::Sectors => family.sample(&labels, number as f64 * 512.0),
-                    Column::Milliseconds => family.sample(&labels, number as f64 / 1000.0),
+                    Column::Milliseconds => family.sample(&labels, number as f64 * 0.001),
                 };
             }
         }

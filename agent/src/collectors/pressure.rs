@@ -63,7 +63,8 @@ impl Collector for Pressure {
             };
             for (metric, stall) in [(some, pressure.some), (full, pressure.full)] {
                 if let Some((metric, stall)) = metric.zip(stall) {
-                    page.single(metric, stall.total_us as f64 / 1e6);
+                    // Divided twice, so that the last digit is node_exporter's.
+                    page.single(metric, stall.total_us as f64 / 1e3 / 1e3);
                 }
             }
         }
