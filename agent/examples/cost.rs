@@ -6,6 +6,8 @@
 //! of its own. CPU time is the kernel's clock of the whole process, so it has what HTTP and the sockets cost too.
 //! Then the agent alone is scraped GROWTH times, and its memory before and after is compared.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};

@@ -5,6 +5,8 @@
 //! all are held, and ends after SECONDS (60 unless said, 600 at most), when its standard input closes, or when a
 //! process of it ends. A connection is two sockets, both in this namespace. Nothing outside the namespace is touched.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};

@@ -5,6 +5,8 @@
 //! explains; `NAME.prom` has the page. The time of the scrape is left out. After a wanted change, write the pages anew
 //! with `BLESS=1 cargo test -p highload-agent --test container_trees` and read the diff.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 //! Starts dockerd itself (root, docker.io, busybox-static, iproute2) and stops what it started. Containers that the page
 //! must follow are waited for, with a bound that is generous to a slow machine; how long it took is printed.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 #[path = "support/agent.rs"]
 mod agent;
 #[path = "support/dockerd.rs"]

@@ -1,6 +1,8 @@
 //! Engines that misbehave: missing, refusing, silent, garbage, too much, and back again. A fake one on a unix socket is the
 //! right one here, since no real Docker can be made to do these things.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -4,6 +4,8 @@
 //! `fixtures/host.prom` is the page that comes of them: a review of its diff shows what users will scrape. After a wanted
 //! change: `BLESS=1 cargo test -p highload-agent --test machine_collectors`.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,8 @@
 //! agent must equal node_exporter's, or lie between those of the scrapes right before and after it. Where the two
 //! differ on purpose, [`DIFFERENCES`] says so with the reason; agent/README.md explains each. Nothing else may differ.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +174,7 @@ fn same_samples() {
             compared.insert(series.clone());
             if value == earlier || value == later {
                 equal.insert(series.clone());
-            } else if (earlier.min(*later)..=earlier.max(*later)).contains(&value) {
+            } else if (earlier.min(*later)..=earlier.max(*later)).contains(value) {
                 bracketed.insert(series.clone());
             }
         }

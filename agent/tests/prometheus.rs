@@ -1,5 +1,7 @@
 //! Debian's Prometheus (package `prometheus`) scrapes the agent, and promtool checks its page.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 mod support;
 
 use std::io::Write;

@@ -5,6 +5,8 @@
 //! `-> PATH TARGET` is a symbolic link and `/ PATH` an empty directory. After a wanted change, write the pages anew
 //! with `BLESS=1 cargo test -p highload-agent --test rare_collectors` and read the diff.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The README's tables are those of the catalogue. After a change: `BLESS=1 cargo test -p highload-agent --test readme`.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::path::Path;
 
 use highload_agent::readme::{BEGIN, END, tables};

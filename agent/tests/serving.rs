@@ -1,5 +1,7 @@
 //! The daemon from outside: routes, selections, wrong flags, hostile clients, signals.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -3,6 +3,8 @@
 //! `raw` is the floor: what a format costs is its distance to raw. Buffers are reused, as servers reuse them. `check` is
 //! the load generator's side: the cost of looking at every reply.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

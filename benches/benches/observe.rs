@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p lab --bench observe`. The process that is read is this one, with one more thread.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

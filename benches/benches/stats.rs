@@ -3,6 +3,8 @@
 //! A result of 5 engines, 3 formats and 3 sampled figures asks for 48 intervals and as many tests, so that an
 //! interval of a few milliseconds keeps `lab report` below a blink.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,5 +1,7 @@
 //! Everything that goes wrong ends with a clear sentence, the right exit code, whole rows and no process left.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 mod common;
 
 use std::net::TcpListener;

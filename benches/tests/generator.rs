@@ -1,5 +1,7 @@
 //! Known answers: what the load generator must say about a server whose behaviour is known.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 mod common;
 
 use std::process::{Command, Stdio};

@@ -1,5 +1,7 @@
 //! The parsers of the per-scrape path on the live host's files, and one whole read of a kept-open file.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::hint::black_box;
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! Parsers that were written for the per-scrape path, against the procfs crate's on the same text: the live host's, and
 //! a made-up host's from the fuzzing corpus.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::path::Path;
 
 use hostfs::{diskstats, loadavg, meminfo, mounts, net_dev, pressure, stat};

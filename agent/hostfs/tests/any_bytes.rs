@@ -1,6 +1,8 @@
 //! Parsers on any bytes, and on real texts with bytes changed: they return, whatever comes. The fuzz targets in
 //! `fuzz/` search further; this runs with every test.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use proptest::prelude::*;
 
 #[path = "../fuzz/all.rs"]

@@ -92,7 +92,13 @@ impl Engine {
             })
         };
         let slots = collectors.into_iter().map(|collector| collector.map(slot)).collect();
-        Self { slots: Arc::new(slots), pool: Arc::default(), batches: 0, own: own::Writer::default(), pages: Pages::default() }
+        Self {
+            slots: Arc::new(slots),
+            pool: Arc::default(),
+            batches: 0,
+            own: own::Writer::default(),
+            pages: Pages::default(),
+        }
     }
 
     /// Runs the selected collectors and returns the page.

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ impl Dockerd {
         run(Command::new("ip").args(["link", "add", &bridge, "type", "bridge"]));
         run(Command::new("ip").args(["addr", "add", &format!("10.213.{number}.1/24"), "dev", &bridge]));
         run(Command::new("ip").args(["link", "set", &bridge, "up"]));
-        let child = launch(dir.path().to_owned(), &bridge);
+        let child = launch(dir.path(), &bridge);
         let docker = Self { dir, child, bridge };
         docker.wait();
         docker.import();
@@ -70,7 +70,7 @@ impl Dockerd {
         // Its containerd died with it. Where process 1 does not reap (a container without an init), the dead one still
         // answers to a signal 0 and dockerd would wait for it for ever.
         let _ = fs::remove_file(self.dir.path().join("exec/containerd/containerd.pid"));
-        self.child = launch(self.dir.path().to_owned(), &self.bridge);
+        self.child = launch(self.dir.path(), &self.bridge);
         self.wait();
     }
 
@@ -146,7 +146,7 @@ fn pids() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn launch(dir: PathBuf, bridge: &str) -> Child {
+fn launch(dir: &Path, bridge: &str) -> Child {
     let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
     Command::new("dockerd")
         .args(["--iptables=false", "--ip6tables=false", "--live-restore", "--userland-proxy=false"])

@@ -2,6 +2,8 @@
 //!
 //! A counting allocator in a test binary of its own, so that no timed binary pays for counting.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -1,5 +1,7 @@
 //! The server contract, on this engine's binary.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use contract::Subject;
 use contract::server::{Server, failure};
 

@@ -1,5 +1,7 @@
 //! Round trips through every format and protocol, and any bytes at all into every parser.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use proptest::prelude::*;
 use wire::message::{AddNote, ListNotes, Note, NotePage, Timestamp};
 use wire::{Format, Protocol, client, frame, http1};

@@ -2,6 +2,8 @@
 //!
 //! protox compiles `proto/note.proto` as protoc would; prost-reflect reads our bytes and our JSON with that schema alone.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use wire::Format;
 use wire::message::{ListNotes, Note, NotePage, Timestamp};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zbus::Connection;
 use zbus::connection::Builder;
-use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// How long connecting, authenticating and asking may take together.
 const LIMIT: Duration = Duration::from_secs(4);
@@ -123,8 +123,8 @@ async fn unit(bus: &Connection, extras: Extras, name: String, state: String, pat
 }
 
 /// A property, or nothing when the manager refuses it: older ones lack some, and units go while they are read.
-async fn get<T: TryFrom<OwnedValue>>(bus: &Connection, path: &str, interface: &str, name: &str) -> Option<T> {
+async fn get<T: TryFrom<OwnedVariant>>(bus: &Connection, path: &str, interface: &str, name: &str) -> Option<T> {
     let properties = Some("org.freedesktop.DBus.Properties");
     let reply = bus.call_method(Some(SYSTEMD), path, properties, "Get", &(interface, name)).await.ok()?;
-    reply.body().deserialize::<OwnedValue>().ok()?.try_into().ok()
+    reply.body().deserialize::<OwnedVariant>().ok()?.try_into().ok()
 }

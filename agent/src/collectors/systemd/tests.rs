@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use hostfs::Roots;
 use zbus::message::Type;
-use zbus::zvariant::{ObjectPath, Value};
 use zbus::{Connection, MessageStream};
+use zbus::{ObjectPath, Variant};
 
 use super::*;
 
@@ -59,7 +59,7 @@ const UNITS: [(&str, &str, &str); 8] = [
     ("a.target", "loaded", "reloading"),
 ];
 
-fn property(path: &str, name: &str) -> Option<Value<'static>> {
+fn property(path: &str, name: &str) -> Option<Variant<'static>> {
     Some(match (path, name) {
         (_, "Version") => "252.39-1~deb12u1".into(),
         (_, "Virtualization") => "".into(),
