@@ -47,7 +47,7 @@ crate::metrics! {
     CENSUS_PROCESSES = gauge("highload_census_processes").help("Processes in the last census.").source("census").answers("How many processes were looked at?");
     DENIED = gauge("highload_census_denied").labels(&["what", "needs"]).help("What the last census could not see, for lack of the right that is named.").source("census").answers("What is missing from these numbers, and which right brings it?");
     BOUNDED = gauge("highload_census_bounded").help("What the last census left out for one of its own bounds.").source("census").answers("Is the host larger than the census takes?");
-    FAILED = gauge("highload_census_failed").help("1 when the last census ended in an error, which the log and doctor name.").source("census").answers("Can these numbers be trusted?");
+    FAILED = gauge("highload_census_failed").help("1 when the last census ended in an error, which the log names.").source("census").answers("Can these numbers be trusted?");
 }
 
 /// `netns` is the kernel's number of a namespace that its group does not tell apart, and absent otherwise.
