@@ -4,11 +4,11 @@
 //! (PR_SET_PDEATHSIG, prctl(2)). The kernel sends that signal when the *thread* that forked exits, so
 //! children are started from the main thread only.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,12 @@ pub struct Child {
     process: std::process::Child,
     pidfd: OwnedFd,
     lines: Receiver<String>,
+    stdin: Option<ChildStdin>,
     stderr: Option<JoinHandle<String>>,
 }
+
+/// Where the lines of several children meet: who said it, and what. `None` when that child closed its stdout.
+pub type Said = (usize, Option<String>);
 
 /// What a wait for a line gave.
 #[derive(Debug)]
@@ -52,11 +56,37 @@ impl Child {
     ///
     /// # Errors
     /// Those of fork and exec.
-    pub fn start(mut command: Command, cpus: &[usize]) -> std::io::Result<Self> {
+    pub fn start(command: Command, cpus: &[usize]) -> std::io::Result<Self> {
+        let (sender, lines) = sync_channel(LINES);
+        // The sender is dropped with the closure, when the stream ends: that is how a reader learns of it.
+        Self::spawn(command, cpus, Stdio::null(), lines, move |line| line.is_some_and(|line| sender.send(line).is_ok()))
+    }
+
+    /// Starts a member of a fleet: it takes orders on stdin, and its lines go to `told` under its `number`.
+    ///
+    /// # Errors
+    /// Those of fork and exec.
+    pub fn start_member(
+        command: Command,
+        cpus: &[usize],
+        number: usize,
+        told: SyncSender<Said>,
+    ) -> std::io::Result<Self> {
+        let (_, none) = sync_channel(1);
+        Self::spawn(command, cpus, Stdio::piped(), none, move |line| told.send((number, line)).is_ok())
+    }
+
+    fn spawn(
+        mut command: Command,
+        cpus: &[usize],
+        stdin: Stdio,
+        lines: Receiver<String>,
+        mut told: impl FnMut(Option<String>) -> bool + Send + 'static,
+    ) -> std::io::Result<Self> {
         let mut set = CpuSet::new();
         cpus.iter().for_each(|cpu| set.set(*cpu));
         let parent = rustix::process::getpid();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         // SAFETY: between fork and exec only async-signal-safe calls are made (prctl, getppid,
         // sched_setaffinity are plain system calls), and nothing is allocated.
         unsafe {
@@ -73,25 +103,35 @@ impl Child {
         let mut process = command.spawn()?;
         let stdout = process.stdout.take().expect("stdout is piped");
         let stderr = process.stderr.take().expect("stderr is piped");
-        let (sender, lines) = sync_channel(LINES);
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
             loop {
                 let mut line = String::new();
-                match reader.by_ref().take(LINE_LIMIT).read_line(&mut line) {
-                    Ok(0) | Err(_) => return,
-                    Ok(_) => {
-                        if sender.send(line.trim_end().to_owned()).is_err() {
-                            return;
-                        }
-                    }
+                let said = match reader.by_ref().take(LINE_LIMIT).read_line(&mut line) {
+                    Ok(0) | Err(_) => None,
+                    Ok(_) => Some(line.trim_end().to_owned()),
+                };
+                let ended = said.is_none();
+                if !told(said) || ended {
+                    return;
                 }
             }
         });
         let stderr = Some(std::thread::spawn(move || tail(stderr)));
         let pid = Pid::from_child(&process);
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Self { process, pidfd, lines, stderr })
+        let stdin = process.stdin.take();
+        Ok(Self { process, pidfd, lines, stdin, stderr })
+    }
+
+    /// Writes a line to the stdin of a member of a fleet.
+    ///
+    /// # Errors
+    /// When it has closed its stdin, as it does when it ends.
+    pub fn order(&mut self, line: &str) -> std::io::Result<()> {
+        let stdin = self.stdin.as_mut().ok_or(std::io::ErrorKind::NotConnected)?;
+        stdin.write_all(line.as_bytes())?;
+        stdin.write_all(b"\n")
     }
 
     /// The process id.
@@ -181,6 +221,19 @@ fn tail(mut from: impl Read) -> String {
         }
     }
     String::from_utf8_lossy(&kept).trim_end().to_owned()
+}
+
+/// How a process ended, for a sentence.
+pub fn ended(status: Option<ExitStatus>) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status {
+        None => "still running".to_owned(),
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => status.to_string(),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,12 @@ pub struct Engine {
     pub args: Vec<String>,
     /// `io_uring` or `epoll`.
     pub interface: String,
+    /// User memory that an idle connection takes, in bytes, as `lab hold` measured it; for forecasts.
+    #[serde(default)]
+    pub idle_bytes: Option<u64>,
+    /// Users that one server process can hold where descriptors are not what limits it.
+    #[serde(default)]
+    pub users_per_process: Option<u64>,
     /// What a reader of `lab list` should know about it.
     #[serde(default)]
     pub note: String,

@@ -3,6 +3,7 @@
 //! Data flows one way: scenario and engines → plan (pure) → trial → rows in files → statistics → verdict → report.
 
 pub mod child;
+pub mod climb;
 pub mod cmd;
 pub mod engines;
 pub mod failure;

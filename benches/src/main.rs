@@ -15,6 +15,7 @@ use lab::cmd;
     version,
     after_help = "Examples:
   cargo lab demo                 compare everything in about three minutes, write a report
+  cargo lab hold -c 500000 -e mio   half a million connected users, and what each costs
   cargo lab doctor               is this box fit to measure on?
   cargo lab run peak --rounds 9  a scenario of your choice
   cargo lab report DIR           the report of a result directory again
@@ -34,6 +35,9 @@ enum Command {
     List(cmd::list::Args),
     Doctor(cmd::doctor::Args),
     Load(cmd::load::Args),
+    Hold(cmd::hold::Args),
+    #[command(hide = true)]
+    Holder(cmd::holder::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +60,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::List(args) => cmd::list::run(args),
         Command::Doctor(args) => cmd::doctor::run(args),
         Command::Load(args) => cmd::load::run(args, &stop),
+        Command::Hold(args) => cmd::hold::run(args, &stop),
+        Command::Holder(args) => cmd::holder::run(args, &stop),
     }
 }
 

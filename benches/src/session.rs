@@ -75,8 +75,8 @@ pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) ->
     let progress = Progress::new(plan.trials.len());
     progress.say("building the servers, one package at a time");
     let binaries = servers::build(used, &options.profile)?;
-    let mut store = Store::create(&directory)?;
-    store.describe(&plan, &host::fingerprint(command_line(), &options.profile))?;
+    let mut store = Store::create(&directory, "trials.jsonl")?;
+    store.describe(&plan, &host::fingerprint(host::command_line(), &options.profile))?;
     eprintln!(
         "{}: {} trials, {:.0} s of load, server on CPU {:?}, generator on CPU {:?}; results in {}",
         scenario.name,
@@ -184,11 +184,6 @@ fn needs(scenario: &Scenario, engines: &[&Engine]) -> host::Needs {
         io_uring: engines.iter().all(|engine| engine.interface == "io_uring"),
         listen: scenario.server.listen.clone(),
     }
-}
-
-/// The command line, the program by its name: where it lies says nothing about the result.
-fn command_line() -> Vec<String> {
-    std::iter::once("lab".to_owned()).chain(std::env::args().skip(1)).collect()
 }
 
 /// `./lab-results/NAME-DATE-TIME`, in UTC.

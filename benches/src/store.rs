@@ -7,36 +7,37 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::result::{Fingerprint, Plan, Trial};
+use crate::result::Fingerprint;
 
 /// A result directory that a run appends to.
 pub struct Store {
     directory: PathBuf,
+    name: &'static str,
     rows: File,
     written: u32,
 }
 
 impl Store {
-    /// Makes the directory and its histogram folder.
+    /// Makes the directory, its histogram folder and the file of rows.
     ///
     /// # Errors
     /// A usage failure when the directory holds a result already, an environment failure when it cannot be written.
-    pub fn create(directory: &Path) -> Result<Self, Failure> {
-        let rows = directory.join("trials.jsonl");
-        if rows.exists() {
+    pub fn create(directory: &Path, name: &'static str) -> Result<Self, Failure> {
+        let rows = directory.join(name);
+        if ["trials.jsonl", "climbs.jsonl"].iter().any(|name| directory.join(name).exists()) {
             return Err(Failure::Usage(format!("{} holds a result already; name another --out", directory.display())));
         }
         std::fs::create_dir_all(directory.join("histograms")).map_err(|error| refused(directory, 0, &error))?;
         let file =
             OpenOptions::new().create_new(true).append(true).open(&rows).map_err(|error| refused(&rows, 0, &error))?;
-        Ok(Self { directory: directory.to_owned(), rows: file, written: 0 })
+        Ok(Self { directory: directory.to_owned(), name, rows: file, written: 0 })
     }
 
     /// Writes `plan.json` and `host.json`.
     ///
     /// # Errors
     /// An environment failure when they cannot be written.
-    pub fn describe(&self, plan: &Plan, host: &Fingerprint) -> Result<(), Failure> {
+    pub fn describe(&self, plan: &impl Serialize, host: &Fingerprint) -> Result<(), Failure> {
         self.write("plan.json", plan)?;
         self.write("host.json", host)
     }
@@ -52,8 +53,8 @@ impl Store {
     ///
     /// # Errors
     /// An environment failure that says how many rows stand.
-    pub fn append(&mut self, trial: &Trial) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(trial).expect("results are plain data");
+    pub fn append(&mut self, row: &impl Serialize) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(row).expect("results are plain data");
         line.push(b'\n');
         let append = |rows: &mut File| -> std::io::Result<()> {
             let before = rows.seek(SeekFrom::End(0))?;
@@ -62,7 +63,7 @@ impl Store {
                 let _ = rows.set_len(before);
             })
         };
-        append(&mut self.rows).map_err(|error| refused(&self.directory.join("trials.jsonl"), self.written, &error))?;
+        append(&mut self.rows).map_err(|error| refused(&self.directory.join(self.name), self.written, &error))?;
         self.written += 1;
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::child::{Child, Line};
+use crate::child::{Child, Line, ended};
 use crate::engines::{Engine, Engines};
 use crate::failure::{Failure, exit};
 use crate::judge::{self, Judged};
@@ -342,17 +342,4 @@ fn blank(planned: &PlannedTrial, index: u32) -> Trial {
 
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-/// How a process ended, for a sentence.
-fn ended(status: Option<std::process::ExitStatus>) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status {
-        None => "still running".to_owned(),
-        Some(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => status.to_string(),
-        },
-    }
 }

@@ -4,7 +4,7 @@
 //! costs is measured like everything else.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,6 +53,12 @@ pub struct Args {
     /// Connections to hold
     #[arg(long, short = 'c', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTION_LIMIT)))]
     connections: u32,
+    /// Share of the connections that send, 0 to 1; the others are held and stay idle
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    active: f64,
+    /// Addresses to connect from, in turn, for example 127.0.1.1,127.0.1.2: each has its own local ports
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    sources: Vec<IpAddr>,
     /// Requests in flight per connection; above 1 they are pipelined
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(IN_FLIGHT_LIMIT)))]
     in_flight: u32,
@@ -167,6 +173,12 @@ fn spec(args: &Args) -> Result<Spec, Failure> {
             )));
         }
     }
+    if !(args.active > 0.0 && args.active <= 1.0) {
+        return Err(usage(format!("--active {}: must be above 0 and at most 1", args.active)));
+    }
+    if let Some(source) = args.sources.iter().find(|source| source.is_ipv4() != args.target.is_ipv4()) {
+        return Err(usage(format!("--sources {source}: not of the address family of {}", args.target)));
+    }
     if !(0.0..=1.0).contains(&args.add_share) {
         return Err(usage(format!("--add-share {}: must be between 0 and 1", args.add_share)));
     }
@@ -180,7 +192,9 @@ fn spec(args: &Args) -> Result<Spec, Failure> {
     };
     Ok(Spec {
         target: args.target,
+        sources: args.sources.clone(),
         connections: args.connections,
+        active_share: args.active,
         in_flight: args.in_flight,
         pacing,
         warmup: Duration::from_secs_f64(args.warmup),

@@ -29,15 +29,22 @@ pub struct Args {
 /// # Errors
 /// Those of [`report::write`].
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let summary = report::write(&args.directory)?;
-    let text = if args.json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.table.clone() };
+    let (text, files, void) = if report::climbs::is_here(&args.directory) {
+        let summary = report::climbs::write(&args.directory)?;
+        let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
+        (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())
+    } else {
+        let summary = report::write(&args.directory)?;
+        let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
+        (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())
+    };
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has seen enough, as `head` does.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         written => written.context("writing to stdout")?,
     }
-    for file in &summary.files {
+    for file in &files {
         eprintln!("wrote {}", file.display());
     }
-    Ok(if summary.is_void() { ExitCode::from(exit::VOID) } else { ExitCode::SUCCESS })
+    Ok(if void { ExitCode::from(exit::VOID) } else { ExitCode::SUCCESS })
 }

@@ -17,19 +17,20 @@ mod connection;
 mod pacing;
 pub mod recorder;
 pub mod summary;
-mod worker;
+pub(crate) mod worker;
 pub mod workload;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use clock::Clock;
 pub use connect::ConnectError;
 pub use pacing::{Pacing, Shuffle};
 pub use recorder::{Latencies, Recorder};
+use worker::{Task, Turn, Worker};
 pub use workload::Workload;
 
 /// Most connections of one generator process; the fd limit usually binds first.
@@ -49,8 +50,12 @@ pub const IN_FLIGHT_LIMIT: u32 = 1024;
 pub struct Spec {
     /// The server.
     pub target: SocketAddr,
+    /// Addresses to connect from, in turn; empty leaves it to the kernel.
+    pub sources: Vec<IpAddr>,
     /// Connections to hold, over all threads.
     pub connections: u32,
+    /// Share of them that send, 0 to 1; the others are held and stay idle.
+    pub active_share: f64,
     /// Requests in flight per connection at most; above one they are pipelined.
     pub in_flight: u32,
     /// When requests are due.
@@ -121,7 +126,7 @@ pub enum Error {
     },
 }
 
-/// Instants of one run, nanoseconds on its [`Clock`]. Set once all threads are connected.
+/// Instants of one run, nanoseconds on the [`Clock`]. Set once all threads are connected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     /// Load begins.
@@ -144,7 +149,6 @@ pub fn run(
     tell: &mut dyn FnMut(Phase),
 ) -> Result<Outcome, Error> {
     let threads = spec.cpus.len().max(1);
-    let clock = Clock::new();
     let connected = Barrier::new(threads + 1);
     let begin = Barrier::new(threads + 1);
     let schedule: Mutex<Option<Schedule>> = Mutex::new(None);
@@ -152,16 +156,18 @@ pub fn run(
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|number| {
-                let part = worker::Part::of(spec, number, threads);
+                let task = Task::of(spec, number, threads);
                 let (connected, begin, schedule, failed) = (&connected, &begin, &schedule, &failed);
                 scope.spawn(move || {
-                    let opened = worker::Worker::open(spec, part, workload, clock);
+                    let opened = open(spec, task, number, threads, workload);
                     failed.fetch_or(opened.is_err(), Ordering::SeqCst);
                     connected.wait();
                     begin.wait();
                     let schedule = *schedule.lock().expect("no thread panics while it holds this lock");
                     match (opened, schedule) {
-                        (Ok(worker), Some(schedule)) => worker.drive(schedule, stop).map(Some),
+                        (Ok(mut worker), Some(schedule)) => {
+                            worker.drive(task, schedule, &mut Turn::new(), stop).map(Some)
+                        }
                         (Ok(_), None) => Ok(None),
                         (Err(error), _) => Err(error),
                     }
@@ -169,16 +175,25 @@ pub fn run(
             })
             .collect();
         connected.wait();
-        let planned = (!failed.load(Ordering::SeqCst)).then(|| plan(clock.now(), spec));
+        let planned = (!failed.load(Ordering::SeqCst)).then(|| plan(Clock.now(), spec));
         *schedule.lock().expect("no thread panics while it holds this lock") = planned;
         begin.wait();
         if let Some(planned) = planned {
-            announce(planned, clock, || stop.load(Ordering::Relaxed) || workers.iter().all(|w| w.is_finished()), tell);
+            announce(planned, || stop.load(Ordering::Relaxed) || workers.iter().all(|w| w.is_finished()), tell);
         }
         let parts =
             workers.into_iter().map(|w| w.join().expect("a worker does not panic")).collect::<Result<Vec<_>, _>>()?;
         Ok(merge(parts.into_iter().flatten(), planned))
     })
+}
+
+/// Worker `number` of `of`, with its equal share of the connections; the first ones take the remainder.
+fn open(spec: &Spec, task: Task, number: usize, of: usize, workload: &Workload) -> Result<Worker, Error> {
+    spec.cpus.get(number).map_or(Ok(()), |cpu| Worker::pin(*cpu))?;
+    let mut worker = Worker::new(spec, task, workload)?;
+    let whole = spec.connections as usize;
+    worker.grow(whole / of + usize::from(number < whole % of))?;
+    Ok(worker)
 }
 
 /// The instants of a run that starts now.
@@ -188,20 +203,20 @@ fn plan(now: u64, spec: &Spec) -> Schedule {
 }
 
 /// Tells the caller of the phases when they come, until the window ends or the workers have.
-fn announce(schedule: Schedule, clock: Clock, over: impl Fn() -> bool, tell: &mut dyn FnMut(Phase)) {
+fn announce(schedule: Schedule, over: impl Fn() -> bool, tell: &mut dyn FnMut(Phase)) {
     tell(Phase::Connected);
-    if sleep_until(clock.instant(schedule.window_start), &over) {
+    if sleep_until(schedule.window_start, &over) {
         tell(Phase::WindowStart);
-        sleep_until(clock.instant(schedule.window_end), &over);
+        sleep_until(schedule.window_end, &over);
     }
     tell(Phase::WindowEnd);
 }
 
 /// Sleeps until `deadline`, looking every 20 ms whether it is `over`; whether the deadline was reached.
-fn sleep_until(deadline: Instant, over: impl Fn() -> bool) -> bool {
+fn sleep_until(deadline: u64, over: impl Fn() -> bool) -> bool {
     const LOOK: Duration = Duration::from_millis(20);
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Duration::from_nanos(deadline.saturating_sub(Clock.now()));
         if left.is_zero() {
             return true;
         }

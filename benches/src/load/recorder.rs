@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 use crate::result::Latency;
 
@@ -54,7 +56,9 @@ impl ErrorKind {
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    fn new() -> Self {
+    /// No latency yet.
+    #[allow(clippy::new_without_default, reason = "an empty histogram allocates, which is no cheap default")]
+    pub fn new() -> Self {
         Self(Histogram::new_with_max(HIGHEST_NS, DIGITS).expect("bounds and digits are in HdrHistogram's range"))
     }
 
@@ -77,6 +81,24 @@ impl Latencies {
             p9999_us: at(0.9999),
             max_us: self.0.max() as f64 / 1e3,
         }
+    }
+
+    /// HDR V2, deflated, in base64: one line that any HdrHistogram library reads.
+    pub fn to_base64(&self) -> String {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&self.0, &mut bytes).expect("writing to memory does not fail");
+        BASE64.encode(bytes)
+    }
+
+    /// Adds a histogram written by [`to_base64`](Self::to_base64).
+    ///
+    /// # Errors
+    /// A sentence for text that is none.
+    pub fn add_base64(&mut self, text: &str) -> Result<(), String> {
+        let bytes = BASE64.decode(text).map_err(|error| error.to_string())?;
+        let other: Histogram<u64> =
+            Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())?;
+        self.0.add(&other).map_err(|error| error.to_string())
     }
 
     /// Writes `PATH.hdr` (HDR V2, deflated, nanoseconds; any HdrHistogram library reads and adds it) and

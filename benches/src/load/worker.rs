@@ -5,7 +5,8 @@
 //! socket), and a turn of the loop one `epoll_pwait2` whose nanosecond time-out is the next due request.
 
 use std::mem;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -39,28 +40,49 @@ const SENDS_PER_TURN: usize = 64;
 /// overrun: 16 MiB of due times. A server that falls behind this far is over its limit.
 const BACKLOG_LIMIT: usize = 2_000_000;
 
+/// Requests that a probe has out at a time: few enough that their replies fit the sockets, enough to keep both ends busy.
+const PROBES_IN_FLIGHT: usize = 256;
+
 /// Longest wait of the loop, so that a stop flag is seen in time.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-/// One thread's share of a run.
+/// One worker's share of a load.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
-    number: usize,
-    of: usize,
-    connections: usize,
-    cpu: Option<usize>,
+pub(crate) struct Task {
+    /// Its own arrivals.
+    pub(crate) pacing: Pacing,
+    /// Its place among the workers, 0 to 1, by which constant arrivals are shifted against theirs.
+    pub(crate) phase: f64,
+    /// Seed of Poisson arrivals.
+    pub(crate) seed: u64,
+    /// Requests in flight per connection at most.
+    pub(crate) in_flight: u32,
+    /// Share of the connections that send; the others stay idle.
+    pub(crate) active_share: f64,
+    /// Stop after this many requests even if time is left.
+    pub(crate) request_limit: Option<u64>,
 }
 
-impl Part {
-    /// Share `number` of `of` equal ones; the first ones take the remainder.
+impl Task {
+    /// Share `number` of `of` equal ones.
     pub(crate) fn of(spec: &Spec, number: usize, of: usize) -> Self {
-        let whole = spec.connections as usize;
-        let connections = whole / of + usize::from(number < whole % of);
-        Self { number, of, connections, cpu: spec.cpus.get(number).copied() }
+        Self {
+            pacing: spec.pacing.share(of),
+            phase: number as f64 / of as f64,
+            seed: spec.seed.wrapping_add(number as u64),
+            in_flight: spec.in_flight,
+            active_share: spec.active_share,
+            request_limit: spec.request_limit.map(|limit| limit.div_ceil(of as u64)),
+        }
     }
 }
 
-/// What a worker leaves.
+/// An error of the generator's own system call.
+fn system(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::System { what, source: errno.into() }
+}
+
+/// What a worker leaves of one load.
 pub(crate) struct Finished {
     pub(crate) recorder: Recorder,
     pub(crate) alive: u32,
@@ -68,17 +90,21 @@ pub(crate) struct Finished {
     pub(crate) ended_at: u64,
 }
 
-/// A connected worker.
-pub(crate) struct Worker<'a> {
-    spec: &'a Spec,
-    part: Part,
+/// A worker with its connections. It can grow, and be given one load after the other.
+pub(crate) struct Worker {
+    target: SocketAddr,
+    sources: Vec<IpAddr>,
+    timeout: Duration,
+    task: Task,
     clock: Clock,
     workload: Workload,
     epoll: OwnedFd,
     connections: Vec<Connection>,
     alive: usize,
     backlog: usize,
-    next_connection: usize,
+    /// Connections that send, spread evenly over all, and whose turn it is among them.
+    active: usize,
+    next_active: usize,
     next_card: usize,
     next_id: u32,
     recorder: Recorder,
@@ -89,34 +115,24 @@ pub(crate) struct Worker<'a> {
     issuing: bool,
 }
 
-impl<'a> Worker<'a> {
-    /// Pins the thread, opens its connections and registers them.
-    pub(crate) fn open(spec: &'a Spec, part: Part, workload: &Workload, clock: Clock) -> Result<Self, Error> {
-        let system = |what| move |errno: Errno| Error::System { what, source: errno.into() };
-        if let Some(cpu) = part.cpu {
-            let mut set = CpuSet::new();
-            set.set(cpu);
-            rustix::thread::sched_setaffinity(None, &set).map_err(system("sched_setaffinity"))?;
-        }
+impl Worker {
+    /// A worker of the calling thread, without connections.
+    pub(crate) fn new(spec: &Spec, task: Task, workload: &Workload) -> Result<Self, Error> {
         // The default slack of 50 µs would be added to every due time.
         rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)).map_err(system("PR_SET_TIMERSLACK"))?;
-        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(system("epoll_create1"))?;
-        let sockets = connect::open(spec.target, part.connections, spec.timeout)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        for (index, socket) in sockets.iter().enumerate() {
-            epoll::add(&epoll, socket, EventData::new_u64(index as u64), interest).map_err(system("epoll_ctl"))?;
-        }
-        let alive = sockets.len();
         Ok(Self {
-            spec,
-            part,
-            clock,
+            target: spec.target,
+            sources: spec.sources.clone(),
+            timeout: spec.timeout,
+            task,
+            clock: Clock,
             workload: workload.clone(),
-            epoll,
-            connections: sockets.into_iter().map(Connection::new).collect(),
-            alive,
+            epoll: epoll::create(CreateFlags::CLOEXEC).map_err(system("epoll_create1"))?,
+            connections: Vec::new(),
+            alive: 0,
             backlog: 0,
-            next_connection: 0,
+            active: 0,
+            next_active: 0,
             next_card: 0,
             next_id: 1,
             recorder: Recorder::new(),
@@ -126,16 +142,108 @@ impl<'a> Worker<'a> {
         })
     }
 
+    /// Pins the calling thread to a CPU.
+    pub(crate) fn pin(cpu: usize) -> Result<(), Error> {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        rustix::thread::sched_setaffinity(None, &set).map_err(system("sched_setaffinity"))
+    }
+
+    /// Opens `count` more connections and registers them.
+    pub(crate) fn grow(&mut self, count: usize) -> Result<(), Error> {
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        for socket in connect::open(self.target, &self.sources, count, self.timeout)? {
+            let index = EventData::new_u64(self.connections.len() as u64);
+            epoll::add(&self.epoll, &socket, index, interest).map_err(system("epoll_ctl"))?;
+            self.connections.push(Connection::new(socket));
+            self.alive += 1;
+        }
+        Ok(())
+    }
+
+    /// Connections that were opened, lost ones included.
+    pub(crate) fn opened(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Connections that are alive.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// Readable when a connection has something to say.
+    pub(crate) fn events(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// Takes what the connections have to say, without waiting: how a holder sees who is lost.
+    pub(crate) fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
+        self.turn(turn, 0)
+    }
+
+    /// What was recorded since the last load.
+    pub(crate) fn recorded(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Closes every connection with a reset, which leaves no TIME_WAIT at either end.
+    pub(crate) fn reset_all(&mut self) {
+        for connection in &mut self.connections {
+            if let Some(socket) = connection.socket.take() {
+                // SO_LINGER with zero seconds (socket(7)). Where it fails, the connection ends the long way.
+                let _ = rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
+            }
+        }
+        self.alive = 0;
+    }
+
+    /// Sends one request on each connection of `asked`, [`PROBES_IN_FLIGHT`] at a time, and waits for the replies: how
+    /// many were right. What it records is gone with the next load.
+    pub(crate) fn probe(
+        &mut self,
+        asked: impl Iterator<Item = usize>,
+        turn: &mut Turn,
+        stop: &AtomicBool,
+    ) -> Result<usize, Error> {
+        self.window = (0, u64::MAX);
+        self.issuing = false;
+        let before = self.recorder.completed;
+        let opened = self.opened();
+        let mut asked = asked.filter(|index| *index < opened).peekable();
+        while asked.peek().is_some() {
+            let group: Vec<usize> = asked.by_ref().take(PROBES_IN_FLIGHT).collect();
+            for index in &group {
+                if self.connections[*index].socket.is_some() {
+                    self.send(*index, self.clock.now(), false);
+                }
+            }
+            let deadline = self.clock.now() + self.timeout.as_nanos() as u64;
+            let outstanding = |worker: &Self| group.iter().any(|index| !worker.connections[*index].flights.is_empty());
+            while outstanding(self) && self.clock.now() < deadline && !stop.load(Ordering::Relaxed) {
+                self.turn(turn, deadline)?;
+            }
+        }
+        Ok((self.recorder.completed - before) as usize)
+    }
+
     /// Offers the load of `schedule`, then waits for the replies that are still out.
-    pub(crate) fn drive(mut self, schedule: Schedule, stop: &AtomicBool) -> Result<Finished, Error> {
+    pub(crate) fn drive(
+        &mut self,
+        task: Task,
+        schedule: Schedule,
+        turn: &mut Turn,
+        stop: &AtomicBool,
+    ) -> Result<Finished, Error> {
+        self.task = task;
+        self.recorder = Recorder::new();
+        self.active = ((self.connections.len() as f64 * task.active_share).ceil() as usize).min(self.connections.len());
+        self.next_active = 0;
+        self.issuing = true;
         self.window = (schedule.window_start, schedule.window_end);
-        let phase = self.part.number as f64 / self.part.of as f64;
-        let seed = self.spec.seed.wrapping_add(self.part.number as u64);
-        let mut arrivals = Arrivals::new(self.spec.pacing.share(self.part.of), schedule.start, phase, seed);
-        let mut turn = Turn::new();
+        let mut arrivals = Arrivals::new(task.pacing, schedule.start, task.phase, task.seed);
         let mut early = None;
-        if self.spec.pacing == Pacing::Closed {
-            (0..self.connections.len()).for_each(|index| self.refill(index));
+        if task.pacing == Pacing::Closed {
+            (0..self.active).for_each(|turn| self.refill(self.active_index(turn)));
         }
         loop {
             let now = self.clock.now();
@@ -144,23 +252,27 @@ impl<'a> Worker<'a> {
                 break;
             }
             let next = self.issue_due(&mut arrivals, now);
-            self.turn(&mut turn, next.min(schedule.window_end))?;
+            self.turn(turn, next.min(schedule.window_end))?;
         }
         let ended_at = self.clock.now();
         let alive = u32::try_from(self.alive).unwrap_or(u32::MAX);
         self.issuing = false;
-        self.drain(&mut turn, stop)?;
-        Ok(Finished { recorder: self.recorder, alive, ended_early: early, ended_at })
+        self.drain(turn, stop)?;
+        Ok(Finished {
+            recorder: mem::replace(&mut self.recorder, Recorder::new()),
+            alive,
+            ended_early: early,
+            ended_at,
+        })
     }
 
     /// Why the load should end before its time.
     fn reason_to_end(&self, stop: &AtomicBool) -> Option<String> {
-        let limit = self.spec.request_limit.map(|limit| limit.div_ceil(self.part.of as u64));
         if stop.load(Ordering::Relaxed) {
             Some("interrupted".to_owned())
         } else if self.alive == 0 {
             Some(format!("the server closed all {} connections", self.connections.len()))
-        } else if limit.is_some_and(|limit| self.recorder.sent >= limit) {
+        } else if self.task.request_limit.is_some_and(|limit| self.recorder.sent >= limit) {
             Some("the limit on requests was reached".to_owned())
         } else {
             None
@@ -175,7 +287,7 @@ impl<'a> Worker<'a> {
             }
             let due = arrivals.take();
             let Some(index) = self.next_alive() else { break };
-            if self.connections[index].flights.len() < self.spec.in_flight as usize
+            if self.connections[index].flights.len() < self.task.in_flight as usize
                 && self.connections[index].waiting.is_empty()
             {
                 self.send(index, due, true);
@@ -189,16 +301,22 @@ impl<'a> Worker<'a> {
         arrivals.next()
     }
 
-    /// The next connection in turn that is not lost.
+    /// The next active connection in turn that is not lost.
     fn next_alive(&mut self) -> Option<usize> {
-        for _ in 0..self.connections.len() {
-            let index = self.next_connection;
-            self.next_connection = if index + 1 == self.connections.len() { 0 } else { index + 1 };
+        for _ in 0..self.active {
+            let index = self.active_index(self.next_active);
+            self.next_active = if self.next_active + 1 == self.active { 0 } else { self.next_active + 1 };
             if self.connections[index].socket.is_some() {
                 return Some(index);
             }
         }
         None
+    }
+
+    /// The connection that is number `turn` of the active ones. They lie evenly among all, so that those that send are
+    /// as old, on average, as those that do not.
+    fn active_index(&self, turn: usize) -> usize {
+        turn * self.connections.len() / self.active
     }
 
     /// Sends one request that was due at `due`; `prompt` when nothing but the generator itself delayed it.
@@ -228,8 +346,8 @@ impl<'a> Worker<'a> {
 
     /// Sends what may be in flight on a connection: the requests that wait for it, or in closed loop new ones.
     fn refill(&mut self, index: usize) {
-        let closed = self.spec.pacing == Pacing::Closed;
-        let free = (self.spec.in_flight as usize).saturating_sub(self.connections[index].flights.len());
+        let closed = self.task.pacing == Pacing::Closed;
+        let free = (self.task.in_flight as usize).saturating_sub(self.connections[index].flights.len());
         if !self.issuing && closed {
             return;
         }
@@ -363,7 +481,7 @@ impl<'a> Worker<'a> {
         }
         // Open loop counts requests that were due in the window, whenever their reply comes; closed loop has
         // no due times, so it counts the replies that came in the window.
-        let origin = if self.spec.pacing == Pacing::Closed { now } else { flight.due };
+        let origin = if self.task.pacing == Pacing::Closed { now } else { flight.due };
         if self.in_window(origin) {
             self.recorder.completed += 1;
             self.recorder.response.record(now.saturating_sub(flight.due));
@@ -390,7 +508,7 @@ impl<'a> Worker<'a> {
 
     /// Waits for replies that are still out; those that do not come in time are time-outs.
     fn drain(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<(), Error> {
-        let deadline = self.clock.now() + self.spec.timeout.as_nanos() as u64;
+        let deadline = self.clock.now() + self.timeout.as_nanos() as u64;
         let outstanding = |worker: &Self| {
             worker.alive > 0 && worker.connections.iter().any(|c| !c.flights.is_empty() || !c.waiting.is_empty())
         };
@@ -401,13 +519,13 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let now = self.clock.now();
-        let timeout = self.spec.timeout;
+        let timeout = self.timeout;
         for connection in &self.connections {
             let waiting = connection.waiting.iter().map(|due| (*due, None));
             let sent = connection.flights.iter().map(|flight| (flight.due, Some(flight.sent)));
             for (due, sent) in sent.chain(waiting) {
                 // The time waited so far is a lower bound; leaving it out would hide the worst requests.
-                if self.spec.pacing != Pacing::Closed && (self.window.0..self.window.1).contains(&due) {
+                if self.task.pacing != Pacing::Closed && (self.window.0..self.window.1).contains(&due) {
                     self.recorder.response.record(now - due);
                     sent.iter().for_each(|sent| self.recorder.service.record(now - sent));
                 }
@@ -421,13 +539,13 @@ impl<'a> Worker<'a> {
 }
 
 /// Buffers of the loop, apart from the worker so that both can be borrowed.
-struct Turn {
+pub(crate) struct Turn {
     events: Vec<epoll::Event>,
     buffer: Box<[u8]>,
 }
 
 impl Turn {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { events: Vec::with_capacity(EVENTS), buffer: vec![0; READ_BUFFER].into_boxed_slice() }
     }
 }

@@ -3,6 +3,7 @@
 //! `plan.json`, `host.json`, `trials.jsonl`, `timeline.jsonl` and `histograms/` go in ([`read`]); the table of the terminal,
 //! `report.md`, `report.html` and `lab.prom` come out. The statistics are [`crate::verdict`]'s, the plots are plotters'.
 
+pub mod climbs;
 mod html;
 mod markdown;
 mod palette;

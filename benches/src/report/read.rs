@@ -78,14 +78,14 @@ pub fn read(directory: &Path) -> Result<Run> {
 }
 
 /// Whether a sample can be drawn: JSON may carry numbers that no kernel gives.
-fn sound(sample: &HostSample) -> bool {
+pub(super) fn sound(sample: &HostSample) -> bool {
     let usable = |value: f64| value.is_finite() && (0.0..1e12).contains(&value);
     [sample.at_seconds, sample.context_switches_per_second, sample.softirqs_per_second].into_iter().all(usable)
         && sample.cpu.values().all(|share| usable(*share))
 }
 
 /// The text of a file; `None` when it is not there.
-fn text(path: &Path) -> Result<Option<String>> {
+pub(super) fn text(path: &Path) -> Result<Option<String>> {
     Ok(bytes(path, LARGEST_FILE)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
@@ -104,7 +104,7 @@ fn bytes(path: &Path, largest: u64) -> Result<Option<Vec<u8>>> {
 }
 
 /// One value a line. A last line without its line feed that does not parse was torn by an interruption.
-fn lines<T: DeserializeOwned>(name: &str, text: &str, warnings: &mut Vec<String>) -> Vec<T> {
+pub(super) fn lines<T: DeserializeOwned>(name: &str, text: &str, warnings: &mut Vec<String>) -> Vec<T> {
     let whole = text.ends_with('\n');
     let count = text.lines().count();
     let mut values = Vec::new();
@@ -120,7 +120,11 @@ fn lines<T: DeserializeOwned>(name: &str, text: &str, warnings: &mut Vec<String>
     values
 }
 
-fn document<T: DeserializeOwned>(directory: &Path, name: &str, warnings: &mut Vec<String>) -> Result<Option<T>> {
+pub(super) fn document<T: DeserializeOwned>(
+    directory: &Path,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Option<T>> {
     let Some(text) = text(&directory.join(name))? else {
         warn(warnings, format!("{name} is missing"));
         return Ok(None);

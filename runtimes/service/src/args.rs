@@ -34,6 +34,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=SHARDS))]
     pub shards: u16,
 
+    /// Let other processes listen on the same port (SO_REUSEPORT): the kernel spreads connections over them by hash
+    #[arg(long)]
+    pub reuse_port: bool,
+
     /// Connections held at most, over all shards; further ones get status 503 and are closed
     /// [default: what the file descriptor limit allows]
     #[arg(long, value_name = "N")]

@@ -39,8 +39,9 @@ pub(crate) fn listeners(args: &Args) -> Result<Vec<TcpListener>, Error> {
     let mut address = args.listen;
     let mut listeners = Vec::with_capacity(shards);
     for _ in 0..shards {
-        // With one shard a second server on the same port must fail, not share it.
-        let listener = listener(address, shards > 1).map_err(|source| Error::Listen { address, source })?;
+        // With one shard a second server on the same port must fail, not share it, unless that was asked for.
+        let listener =
+            listener(address, shards > 1 || args.reuse_port).map_err(|source| Error::Listen { address, source })?;
         // Port 0: the first bind decides for all.
         address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         listeners.push(listener);

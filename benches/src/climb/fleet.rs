@@ -1,0 +1,383 @@
+//! The fleet: server processes and the holders that connect to them, started, ordered, watched and ended.
+//!
+//! No member outlives the fleet: each is killed when it is dropped and, by the kernel, when the lab dies. A member that
+//! dies is noticed within [`LOOK`], named, and ends the climb: what was held by it is part of what is measured.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::orders::{Answer, Order};
+use super::plan::{Plan, Spread};
+use crate::child::{Child, Said, ended};
+use crate::engines::Engine;
+use crate::failure::exit;
+
+/// How often the members' deaths and the stop flag are looked for while nothing is said.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long all servers may take from exec to their ready lines: a process takes 10 ms, and dozens start on one core.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a server may take from SIGTERM to its counters with all its connections to close.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long holders may take to say how many connections are alive.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Lines of the whole fleet that may wait to be read.
+const LINES: usize = 1024;
+
+/// What every member is started with.
+#[derive(Clone, Debug)]
+pub struct Launch<'a> {
+    /// The engine, its program, and the CPUs that all servers share.
+    pub engine: &'a Engine,
+    /// Path of the server's program.
+    pub server: &'a Path,
+    /// CPUs of the servers.
+    pub server_cpus: &'a [usize],
+    /// This program, which is the holder too.
+    pub lab: &'a Path,
+    /// CPUs of the holders.
+    pub holder_cpus: &'a [usize],
+    /// Framing.
+    pub protocol: &'a str,
+    /// Wire format.
+    pub format: &'a str,
+    /// Arguments that say what holders ask: service, payload, pages, time-out, seed.
+    pub workload: &'a [String],
+}
+
+/// Why a climb ended before its top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The engine cannot run here.
+    Unavailable(String),
+    /// A server died or broke the contract: the engine did not hold.
+    Server(String),
+    /// A generator died or could not go on: nothing is known of the engine.
+    Generator(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// A running fleet.
+pub struct Fleet {
+    servers: Vec<Child>,
+    holders: Vec<Child>,
+    /// Where each server listens.
+    addresses: Vec<String>,
+    /// Ready lines of the servers.
+    pub ready: Vec<Value>,
+    said: Receiver<Said>,
+    said_by_holders: Receiver<Said>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Fleet {
+    /// Starts all servers and waits until they are ready, then all holders, which do nothing yet.
+    ///
+    /// # Errors
+    /// [`Trouble`]; nothing is left running then.
+    pub fn start(plan: &Plan, launch: &Launch<'_>, stop: &Arc<AtomicBool>) -> Result<Self, Trouble> {
+        let (servers_say, said) = sync_channel(LINES);
+        let (holders_say, said_by_holders) = sync_channel(LINES);
+        let mut fleet = Self {
+            servers: Vec::new(),
+            holders: Vec::new(),
+            addresses: vec![String::new(); plan.shards.len()],
+            ready: vec![Value::Null; plan.shards.len()],
+            said,
+            said_by_holders,
+            stop: Arc::clone(stop),
+        };
+        for number in 0..plan.shards.len() {
+            let listen = match plan.spread {
+                Spread::Reuseport if number > 0 => fleet.addresses[0].clone(),
+                _ => "127.0.0.1:0".to_owned(),
+            };
+            let command = server(launch, plan.spread, &listen);
+            let member = Child::start_member(command, launch.server_cpus, number, servers_say.clone());
+            let name = launch.server.display();
+            fleet.servers.push(member.map_err(|error| Trouble::Generator(format!("starting {name}: {error}")))?);
+            if plan.spread == Spread::Reuseport {
+                fleet.await_ready(number + 1, launch)?;
+            }
+        }
+        fleet.await_ready(plan.shards.len(), launch)?;
+        for (number, holder) in plan.holders.iter().enumerate() {
+            let sources: Vec<String> = holder.sources.iter().map(ToString::to_string).collect();
+            let mut command = Command::new(launch.lab);
+            command
+                .args([
+                    "holder",
+                    &fleet.addresses[holder.shard],
+                    "--protocol",
+                    launch.protocol,
+                    "--format",
+                    launch.format,
+                ])
+                .args(["--sources", &sources.join(",")])
+                .args(launch.workload);
+            let member = Child::start_member(command, launch.holder_cpus, number, holders_say.clone());
+            fleet.holders.push(member.map_err(|error| Trouble::Generator(format!("starting a holder: {error}")))?);
+        }
+        Ok(fleet)
+    }
+
+    /// Waits until the first `count` servers have said where they listen.
+    fn await_ready(&mut self, count: usize, launch: &Launch<'_>) -> Result<(), Trouble> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while self.addresses[..count].iter().any(String::is_empty) {
+            let Some((number, line)) = hear(&self.said) else {
+                self.look()?;
+                if Instant::now() > deadline {
+                    let name = &launch.engine.name;
+                    return Err(Trouble::Server(format!(
+                        "{name}: not all of {count} servers were ready within {} s",
+                        READY_TIMEOUT.as_secs()
+                    )));
+                }
+                continue;
+            };
+            let Some(line) = line else { return Err(self.never_ready(number)) };
+            let ready: Value = serde_json::from_str(&line)
+                .map_err(|error| Trouble::Server(format!("the ready line is not JSON ({error}): {line:.200}")))?;
+            let address = ready["addresses"][0].as_str().map(str::to_owned);
+            self.addresses[number] =
+                address.ok_or_else(|| Trouble::Server(format!("no addresses in the ready line: {line:.200}")))?;
+            self.ready[number] = ready;
+        }
+        Ok(())
+    }
+
+    /// Why a server ended before it was ready: exit code 3 means that the engine cannot run here.
+    fn never_ready(&mut self, number: usize) -> Trouble {
+        let server = &mut self.servers[number];
+        let status = server.wait(STOP_TIMEOUT);
+        let said = server.stderr();
+        let reason = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+        if status.and_then(|status| status.code()) == Some(i32::from(exit::ENVIRONMENT)) {
+            return Trouble::Unavailable(reason);
+        }
+        Trouble::Server(format!(
+            "server {} of {} ended before it was ready ({}): {reason}",
+            number + 1,
+            self.servers.len(),
+            ended(status)
+        ))
+    }
+
+    /// Process ids of servers and of holders.
+    pub fn pids(&self) -> (Vec<u32>, Vec<u32>) {
+        let pids = |members: &[Child]| members.iter().map(Child::pid).collect();
+        (pids(&self.servers), pids(&self.holders))
+    }
+
+    /// Looks whether a member died or the run was interrupted.
+    ///
+    /// # Errors
+    /// [`Trouble`] that names the member and how it ended.
+    pub fn look(&mut self) -> Result<(), Trouble> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Trouble::Interrupted);
+        }
+        if let Some(said) = dead(&mut self.servers, "server") {
+            return Err(Trouble::Server(said));
+        }
+        dead(&mut self.holders, "holder").map_or(Ok(()), |said| Err(Trouble::Generator(said)))
+    }
+
+    /// Gives every holder its order and waits for all their answers, `timeout` at most between two of them. `progress`
+    /// hears every answer that is not its holder's last.
+    ///
+    /// # Errors
+    /// [`Trouble`] when a member dies, says something else or says that it failed.
+    pub fn ask(
+        &mut self,
+        order: impl Fn(usize) -> Order,
+        timeout: Duration,
+        progress: &mut dyn FnMut(usize, &Answer),
+    ) -> Result<Vec<Answer>, Trouble> {
+        self.order(order)?;
+        self.answers(timeout, progress)
+    }
+
+    /// Gives every holder its order.
+    ///
+    /// # Errors
+    /// [`Trouble`] when one of them is dead.
+    pub fn order(&mut self, order: impl Fn(usize) -> Order) -> Result<(), Trouble> {
+        for number in 0..self.holders.len() {
+            let line = serde_json::to_string(&order(number)).expect("an order is plain data");
+            if self.holders[number].order(&line).is_err() {
+                // It closed its stdin, so it is ending.
+                let _ = self.holders[number].wait(LOOK);
+                self.look()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for every holder's answer to its order, as [`ask`](Self::ask) does.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn answers(
+        &mut self,
+        timeout: Duration,
+        progress: &mut dyn FnMut(usize, &Answer),
+    ) -> Result<Vec<Answer>, Trouble> {
+        let mut answers: Vec<Option<Answer>> = vec![None; self.holders.len()];
+        let mut deadline = Instant::now() + timeout;
+        while answers.iter().any(Option::is_none) {
+            let Some((number, line)) = hear(&self.said_by_holders) else {
+                self.look()?;
+                if Instant::now() > deadline {
+                    let silent = answers.iter().filter(|answer| answer.is_none()).count();
+                    return Err(Trouble::Generator(format!(
+                        "{silent} of {} holders did not answer within {} s",
+                        answers.len(),
+                        timeout.as_secs()
+                    )));
+                }
+                continue;
+            };
+            deadline = Instant::now() + timeout;
+            let Some(line) = line else {
+                // Its end is seen by `look` once the kernel has it; a server's end explains more.
+                std::thread::sleep(LOOK);
+                self.look()?;
+                return Err(Trouble::Generator(format!("holder {} closed its stdout", number + 1)));
+            };
+            match serde_json::from_str(&line) {
+                Ok(answer @ Answer::Opened { done: false, .. }) => progress(number, &answer),
+                Ok(Answer::Failed { reason }) => {
+                    self.look()?;
+                    return Err(Trouble::Server(reason));
+                }
+                Ok(answer) => {
+                    progress(number, &answer);
+                    answers[number] = Some(answer);
+                }
+                Err(error) => {
+                    return Err(Trouble::Generator(format!("holder {} said {line:.200} ({error})", number + 1)));
+                }
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Users alive and lost as the holders see it, when a server has died; `None` when they cannot say.
+    pub fn count_despite_deaths(&mut self) -> Option<(u32, u32)> {
+        // Answers to an order that the death cut short may still come; they are skipped.
+        let line = serde_json::to_string(&Order::Count).expect("an order is plain data");
+        let mut waiting: Vec<bool> = self.holders.iter_mut().map(|holder| holder.order(&line).is_ok()).collect();
+        let deadline = Instant::now() + COUNT_TIMEOUT;
+        let mut sum = (0, 0);
+        while waiting.contains(&true) && Instant::now() < deadline {
+            match hear(&self.said_by_holders) {
+                Some((number, Some(line))) => {
+                    if let Ok(Answer::Alive { alive, lost, .. }) = serde_json::from_str(&line) {
+                        sum = (sum.0 + alive, sum.1 + lost);
+                        waiting[number] = false;
+                    }
+                }
+                Some((number, None)) => waiting[number] = false,
+                None => {}
+            }
+        }
+        (sum != (0, 0)).then_some(sum)
+    }
+
+    /// Sleeps until `deadline`, looking after the members.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub fn sleep_until(&mut self, deadline: Instant) -> Result<(), Trouble> {
+        loop {
+            self.look()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+    }
+
+    /// Lets the holders reset their connections and end, then the servers; what these counted, in order. Whoever does not
+    /// end in time is killed.
+    pub fn end(mut self) -> Vec<Value> {
+        let leave = serde_json::to_string(&Order::Leave).expect("an order is plain data");
+        for holder in &mut self.holders {
+            let _ = holder.order(&leave);
+        }
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        for holder in &mut self.holders {
+            if holder.wait(deadline.saturating_duration_since(Instant::now())).is_none() {
+                holder.stop(Duration::ZERO);
+            }
+        }
+        self.servers.iter().for_each(Child::terminate);
+        let mut counters = vec![Value::Null; self.servers.len()];
+        let mut open = self.servers.len();
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while open > 0 && Instant::now() < deadline {
+            match hear(&self.said) {
+                Some((number, Some(line))) => counters[number] = serde_json::from_str(&line).unwrap_or_default(),
+                Some((_, None)) => open -= 1,
+                None => {}
+            }
+        }
+        for server in &mut self.servers {
+            server.stop(STOP_TIMEOUT);
+        }
+        counters
+    }
+}
+
+/// The next line, if one comes within [`LOOK`].
+fn hear(said: &Receiver<Said>) -> Option<Said> {
+    match said.recv_timeout(LOOK) {
+        Ok(said) => Some(said),
+        Err(RecvTimeoutError::Timeout) => None,
+        // Every sender is gone with its child: the deaths say why.
+        Err(RecvTimeoutError::Disconnected) => {
+            std::thread::sleep(LOOK);
+            None
+        }
+    }
+}
+
+/// The first dead member in words.
+fn dead(members: &mut [Child], role: &str) -> Option<String> {
+    let count = members.len();
+    members.iter_mut().enumerate().find_map(|(number, member)| {
+        let status = member.wait(Duration::ZERO)?;
+        let said = member.stderr();
+        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+        Some(format!("{role} {} of {count} (pid {}) died ({}){last}", number + 1, member.pid(), ended(Some(status))))
+    })
+}
+
+fn server(launch: &Launch<'_>, spread: Spread, listen: &str) -> Command {
+    let mut command = Command::new(launch.server);
+    command.args(&launch.engine.args).args([
+        "--listen",
+        listen,
+        "--protocol",
+        launch.protocol,
+        "--format",
+        launch.format,
+    ]);
+    if spread == Spread::Reuseport {
+        command.arg("--reuse-port");
+    }
+    command
+}

@@ -1,0 +1,144 @@
+//! `climbs.jsonl`: one row a climb, an engine that was taken from plateau to plateau.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::memory::{Memory, Slopes};
+use crate::result::{Latency, ServerCost, Status, Surroundings};
+
+/// Version of the rows. Fields are only added; consumers require what they need.
+pub const SCHEMA: u32 = 1;
+
+/// One climb.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Climb {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Its place in the order in which climbs ran.
+    pub index: u32,
+    /// Round, from 1.
+    pub round: u32,
+    /// Engine by its name in engines.toml.
+    pub engine: String,
+    /// `io_uring` or `epoll`.
+    pub interface: String,
+    /// Framing.
+    pub protocol: String,
+    /// `echo` or `note`.
+    pub service: String,
+    /// Wire format.
+    pub format: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it did not count, or what went wrong.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Users that were asked for at the top.
+    pub users: u32,
+    /// Server processes.
+    pub shards: u32,
+    /// Generator processes.
+    pub holders: u32,
+    /// Where it ran: the network namespace in a sentence.
+    pub namespace: String,
+    /// Unix time of the start, in milliseconds.
+    pub started_unix_ms: u64,
+    /// Plateaus, lowest first; the first one has no users.
+    pub plateaus: Vec<Plateau>,
+    /// Bytes per connection; `None` with fewer plateaus than a slope needs.
+    #[serde(default)]
+    pub slopes: Option<Slopes>,
+    /// The hold at the top.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// What was left after the end.
+    #[serde(default)]
+    pub leftovers: Option<Leftovers>,
+    /// Connections that the servers say they accepted, by shard.
+    #[serde(default)]
+    pub accepted: Vec<u64>,
+    /// The first shard's ready line.
+    #[serde(default)]
+    pub ready: serde_json::Value,
+}
+
+/// The same number of users, held while it was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    /// Users that were asked for.
+    pub users: u32,
+    /// Seconds from the order to the last verified slice.
+    pub connect_seconds: f64,
+    /// CPU seconds of all servers meanwhile: handshakes, and one request in two thousand.
+    pub connect_server_cpu_seconds: f64,
+    /// Memory once they were connected and before they were loaded.
+    pub memory: Memory,
+    /// Loads that were offered there.
+    pub windows: Vec<Window>,
+    /// Accept queues that overflowed on the way (`ListenOverflows`).
+    pub listen_overflows: u64,
+}
+
+/// One load at one plateau.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Share of the users that sent.
+    pub active_share: f64,
+    /// `constant` or `poisson`.
+    pub arrivals: String,
+    /// Requests per second that were asked for.
+    pub rate: f64,
+    /// Requests per second that were answered right.
+    pub rate_achieved: f64,
+    /// Seconds measured.
+    pub measured_seconds: f64,
+    /// Requests of the window with the right reply.
+    pub completed: u64,
+    /// Errors by kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Why it does not count; `None` when it does.
+    pub void: Option<String>,
+    /// From the intended send time to the reply.
+    pub response: Latency,
+    /// From the actual send to the reply.
+    pub service_time: Latency,
+    /// The generator's own lateness.
+    pub schedule_lag: Latency,
+    /// All servers together.
+    pub server: ServerCost,
+    /// CPU of all generators per request, in microseconds.
+    pub generator_cpu_us_per_request: f64,
+    /// What else the box did.
+    pub surroundings: Surroundings,
+}
+
+/// Users held at the top.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How long.
+    pub seconds: f64,
+    /// Users alive at the end.
+    pub alive: u32,
+    /// Users lost on the way.
+    pub lost: u32,
+    /// TCP sockets of the namespace at the end, both ends (`/proc/net/sockstat`).
+    pub tcp_sockets: u64,
+    /// Random users that were asked a request before the hold, and right replies.
+    pub probed_before: (u32, u32),
+    /// The same after it.
+    pub probed_after: (u32, u32),
+    /// CPU seconds of all servers while nobody spoke.
+    pub server_cpu_seconds: f64,
+}
+
+/// What was left once every process had ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftovers {
+    /// Processes of the fleet.
+    pub processes: u32,
+    /// TCP sockets in the run's namespace.
+    pub tcp_sockets: u64,
+    /// Sockets in TIME_WAIT there.
+    pub time_wait: u64,
+}

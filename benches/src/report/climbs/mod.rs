@@ -1,0 +1,104 @@
+//! The report of climbs: what connected users cost, and how latency and CPU move with their number. From files alone.
+
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::read::{self, document, lines, text};
+use crate::climb::result::{Climb, SCHEMA};
+use crate::failure::Failure;
+use crate::result::{Fingerprint, HostSample, Status};
+
+/// A result directory of climbs in memory.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// `plan.json`, as far as reports need it.
+    pub plan: Option<Plan>,
+    /// `host.json`.
+    pub host: Option<Fingerprint>,
+    /// `climbs.jsonl`, in the order of the file.
+    pub climbs: Vec<Climb>,
+    /// `timeline.jsonl`.
+    pub timeline: Vec<HostSample>,
+    /// What was wrong with the files, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// What reports take from `plan.json`.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct Plan {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its question.
+    pub question: String,
+    /// Seed of probes and arrivals.
+    pub seed: u64,
+}
+
+/// What a report comes to; `--json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The scenario's name, if there is a plan.
+    pub scenario: Option<String>,
+    /// What the run says in a sentence or two.
+    pub headline: String,
+    /// The rows.
+    pub climbs: Vec<Climb>,
+    /// What was wrong with the files.
+    pub warnings: Vec<String>,
+    /// The files written.
+    pub files: Vec<PathBuf>,
+    /// The tables of the terminal.
+    #[serde(skip)]
+    pub table: String,
+}
+
+impl Summary {
+    /// Whether no climb counts.
+    pub fn is_void(&self) -> bool {
+        self.climbs.iter().all(|climb| climb.status != Status::Ok)
+    }
+}
+
+/// Whether `directory` holds climbs rather than trials.
+pub fn is_here(directory: &Path) -> bool {
+    directory.join("climbs.jsonl").exists()
+}
+
+/// Reads the result directory and writes its reports.
+///
+/// # Errors
+/// A [`Failure::Usage`] when it is no result directory; those of reading and writing its files.
+pub fn write(directory: &Path) -> Result<Summary> {
+    let run = read(directory)?;
+    let headline = table::headline(&run);
+    let mut files = Vec::new();
+    for (name, text) in [("report.md", table::markdown(&run))] {
+        let path = directory.join(name);
+        super::replace(&path, &text).map_err(|error| Failure::Environment(format!("{}: {error:#}", path.display())))?;
+        files.push(path);
+    }
+    let table = table::render(&run);
+    let scenario = run.plan.map(|plan| plan.scenario);
+    Ok(Summary { schema: SCHEMA, scenario, headline, climbs: run.climbs, warnings: run.warnings, files, table })
+}
+
+fn read(directory: &Path) -> Result<Run> {
+    let mut run = Run::default();
+    let Some(rows) = text(&directory.join("climbs.jsonl"))? else {
+        return Err(Failure::Usage(format!("{} holds no climbs.jsonl", directory.display())).into());
+    };
+    run.climbs = lines("climbs.jsonl", &rows, &mut run.warnings);
+    run.plan = document(directory, "plan.json", &mut run.warnings)?;
+    run.host = document(directory, "host.json", &mut run.warnings)?;
+    if let Some(timeline) = text(&directory.join("timeline.jsonl"))? {
+        run.timeline = lines("timeline.jsonl", &timeline, &mut run.warnings);
+        run.timeline.retain(read::sound);
+    }
+    Ok(run)
+}

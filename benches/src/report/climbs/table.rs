@@ -1,0 +1,313 @@
+//! Tables of climbs, for the terminal and for Markdown.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::Run;
+use crate::climb::result::{Climb, Plateau, Window};
+use crate::report::words::{NOTHING, grouped, number, optional};
+use crate::result::Status;
+
+/// Widest line of the terminal.
+const WIDTH: u16 = 120;
+
+/// A line below the headings and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// Caches listed by name; further ones are small.
+const CACHES: usize = 12;
+
+/// Headings and rows, before they become a table of the terminal or of Markdown.
+struct Grid {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+    /// Columns from the left that are text.
+    text_columns: usize,
+}
+
+/// What the run says in a sentence or two.
+pub(super) fn headline(run: &Run) -> String {
+    let sentences: Vec<String> = match run.climbs.as_slice() {
+        [] => vec!["No climb was finished.".to_owned()],
+        [one] => vec![sentence(one)],
+        many => {
+            let held = many.iter().filter(|climb| climb.status == Status::Ok).count();
+            let top = many.iter().map(|climb| climb.users).max().unwrap_or_default();
+            let mut all =
+                vec![format!("{held} of {} climbs to {} connected users count.", many.len(), grouped(f64::from(top)))];
+            all.extend(leanest(many));
+            all
+        }
+    };
+    sentences.join(" ")
+}
+
+/// Which server takes the least memory of its own for an idle user.
+fn leanest(climbs: &[Climb]) -> Option<String> {
+    let of = |climb: &Climb| climb.slopes.as_ref().map(|slopes| slopes.server_user.bytes);
+    let counted = climbs.iter().filter(|climb| climb.status == Status::Ok && of(climb).is_some());
+    let (least, most) = counted.fold((None::<&Climb>, None::<&Climb>), |(least, most), climb| {
+        let less = |other: &Climb| of(climb) < of(other);
+        (
+            Some(least.filter(|other| !less(other)).unwrap_or(climb)),
+            Some(most.filter(|other| of(climb) <= of(other)).unwrap_or(climb)),
+        )
+    });
+    let (least, most) = (least?, most?);
+    Some(format!(
+        "An idle user takes {} bytes of the server's own memory on {} and {} on {}.",
+        grouped(of(least)?.max(0.0)),
+        least.engine,
+        grouped(of(most)?.max(0.0)),
+        most.engine
+    ))
+}
+
+fn sentence(climb: &Climb) -> String {
+    let users = grouped(f64::from(climb.users));
+    let reason = climb.reason.as_deref().unwrap_or("no reason given");
+    match (&climb.status, &climb.hold) {
+        (Status::Unavailable, _) => format!("{} cannot run here: {reason}", climb.engine),
+        (Status::Void, _) => format!("The climb of {} does not count: {reason}", climb.engine),
+        (Status::Failed, _) => format!("{} did not hold {users} connected users: {reason}", climb.engine),
+        (Status::Ok, Some(hold)) => format!(
+            "{} held {users} connected users for {} s: {} lost, {} of {} random users got the right reply; set up in {:.1} s.",
+            climb.engine,
+            number(hold.seconds),
+            hold.lost,
+            grouped(f64::from(hold.probed_before.1 + hold.probed_after.1)),
+            grouped(f64::from(hold.probed_before.0 + hold.probed_after.0)),
+            connect_seconds(climb)
+        ),
+        (Status::Ok, None) => format!("{} served {users} connected users.", climb.engine),
+    }
+}
+
+fn connect_seconds(climb: &Climb) -> f64 {
+    climb.plateaus.iter().map(|plateau| plateau.connect_seconds).sum()
+}
+
+/// Everything for the terminal.
+pub(super) fn render(run: &Run) -> String {
+    let mut text = format!("{}\n\n", headline(run));
+    for (title, grid) in grids(run) {
+        let _ = write!(text, "{title}\n{}\n\n", terminal(&grid));
+    }
+    for note in notes(run) {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// `report.md`.
+pub(super) fn markdown(run: &Run) -> String {
+    let name = run.plan.as_ref().map_or("climbs", |plan| &plan.scenario);
+    let mut text = format!("# {name}\n\n{}\n", headline(run));
+    if let Some(plan) = &run.plan {
+        let _ = write!(text, "\n> {}\n", plan.question.trim().replace('\n', "\n> "));
+    }
+    for (title, grid) in grids(run) {
+        let rule = |column: usize| if column < grid.text_columns { "---|" } else { "---:|" };
+        let rules: String = (0..grid.headings.len()).map(rule).collect();
+        let _ = write!(text, "\n## {title}\n\n| {} |\n|{rules}\n", grid.headings.join(" | "));
+        for row in &grid.rows {
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+    }
+    text.push('\n');
+    for note in notes(run) {
+        let _ = writeln!(text, "- {note}");
+    }
+    if let Some(host) = &run.host {
+        let _ = write!(text, "\n## Machine\n\n- command: `{}`\n- started: {}\n", host.command.join(" "), host.started);
+        let _ =
+            writeln!(text, "- commit: {}\n- profile: {}", host.commit.as_deref().unwrap_or("unknown"), host.profile);
+        for group in &host.groups {
+            let facts: Vec<String> = group.facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            let _ = writeln!(text, "- {}: {}", group.name, facts.join("; "));
+        }
+    }
+    text
+}
+
+fn grids(run: &Run) -> Vec<(String, Grid)> {
+    let mut grids = vec![("Connected users".to_owned(), users(run))];
+    let windows = windows(run);
+    if !windows.rows.is_empty() {
+        grids.push(("Chatter: a share of the users says something, all others stay connected".to_owned(), windows));
+    }
+    if let [climb] = run.climbs.as_slice() {
+        if climb.slopes.as_ref().is_some_and(|slopes| !slopes.caches.is_empty()) {
+            grids.push(("Kernel objects of a connection, both ends, by slab cache".to_owned(), caches(climb)));
+        }
+    }
+    grids
+}
+
+fn users(run: &Run) -> Grid {
+    let headings = vec![
+        "engine",
+        "format",
+        "users",
+        "set-up s",
+        "CPU µs/connect",
+        "server B/user",
+        "kernel B/user",
+        "box B/user",
+        "lost",
+        "probed",
+        "processes",
+    ];
+    let rows = run.climbs.iter().map(|climb| {
+        let held = climb.plateaus.last().map_or(0, |plateau| plateau.users);
+        let seconds = connect_seconds(climb);
+        let cpu: f64 = climb.plateaus.iter().map(|plateau| plateau.connect_server_cpu_seconds).sum();
+        let slope = |of: fn(&crate::climb::memory::Slopes) -> crate::climb::memory::Slope| {
+            climb.slopes.as_ref().map(of).map_or_else(
+                || NOTHING.to_owned(),
+                |slope| format!("{} ±{}", grouped(slope.bytes), grouped(1.96 * slope.error)),
+            )
+        };
+        let hold = climb.hold.as_ref();
+        vec![
+            climb.engine.clone(),
+            format!("{} {}", climb.protocol, climb.format),
+            grouped(f64::from(held)),
+            format!("{seconds:.1}"),
+            optional((held > 0).then(|| cpu * 1e6 / f64::from(held))),
+            slope(|slopes| slopes.server_user),
+            slope(|slopes| slopes.kernel),
+            slope(|slopes| slopes.whole_box),
+            hold.map_or_else(|| NOTHING.to_owned(), |hold| hold.lost.to_string()),
+            hold.map_or_else(
+                || NOTHING.to_owned(),
+                |hold| {
+                    let asked = hold.probed_before.0 + hold.probed_after.0;
+                    format!(
+                        "{}/{}",
+                        grouped(f64::from(hold.probed_before.1 + hold.probed_after.1)),
+                        grouped(f64::from(asked))
+                    )
+                },
+            ),
+            format!("{}+{}", climb.shards, climb.holders),
+        ]
+    });
+    Grid { headings, rows: rows.collect(), text_columns: 2 }
+}
+
+fn windows(run: &Run) -> Grid {
+    let headings = vec![
+        "engine",
+        "format",
+        "arrivals",
+        "users",
+        "active",
+        "requests/s",
+        "CPU µs/req",
+        "box µs/req",
+        "sys/req",
+        "p50 µs",
+        "p99 µs",
+        "p99.9 µs",
+    ];
+    let all = run.climbs.iter().flat_map(|climb| {
+        climb
+            .plateaus
+            .iter()
+            .flat_map(move |plateau| plateau.windows.iter().map(move |window| (climb, plateau, window)))
+    });
+    Grid {
+        headings,
+        rows: all.map(|(climb, plateau, window)| chatter(climb, plateau, window)).collect(),
+        text_columns: 3,
+    }
+}
+
+fn chatter(climb: &Climb, plateau: &Plateau, window: &Window) -> Vec<String> {
+    let mark = if window.void.is_some() { " void" } else { "" };
+    vec![
+        climb.engine.clone(),
+        format!("{} {}", climb.protocol, climb.format),
+        window.arrivals.clone(),
+        grouped(f64::from(plateau.users)),
+        format!("{} %", number(window.active_share * 100.0)),
+        format!("{}{mark}", grouped(window.rate_achieved)),
+        number(window.server.cpu_us_per_request),
+        number(window.server.box_cpu_us_per_request),
+        optional(window.server.syscalls_per_request),
+        number(window.response.p50_us),
+        number(window.response.p99_us),
+        number(window.response.p999_us),
+    ]
+}
+
+fn caches(climb: &Climb) -> Grid {
+    let caches = climb.slopes.as_ref().map(|slopes| slopes.caches.as_slice()).unwrap_or_default();
+    let rows = caches.iter().take(CACHES).map(|cache| {
+        vec![cache.cache.clone(), what(&cache.cache).to_owned(), number(cache.objects), grouped(cache.bytes)]
+    });
+    Grid { headings: vec!["cache", "what it is", "objects/user", "B/user"], rows: rows.collect(), text_columns: 2 }
+}
+
+/// What a cache holds, as far as the lab knows it.
+fn what(cache: &str) -> &'static str {
+    crate::climb::forecast::OBJECTS.iter().find(|object| object.cache == cache).map_or("", |object| object.what)
+}
+
+/// What must be known beside the tables.
+fn notes(run: &Run) -> Vec<String> {
+    let mut notes = vec![
+        "server B/user: the servers' own memory (PSS), a slope over the plateaus ± its 95 % interval. kernel and box B/user: slab and \
+         MemAvailable, both ends of each connection."
+            .to_owned(),
+    ];
+    if let Some(climb) = run.climbs.first() {
+        notes.push(format!("network namespace: {}", climb.namespace));
+    }
+    for climb in &run.climbs {
+        if let (Some(reason), true) = (&climb.reason, run.climbs.len() > 1) {
+            notes.push(format!("{} {}: {:?}: {reason}", climb.engine, climb.format, climb.status));
+        }
+        if let Some(left) = climb.leftovers.filter(|left| *left != Default::default()) {
+            notes.push(format!(
+                "{}: left behind: {} processes, {} TCP sockets, {} in TIME_WAIT",
+                climb.engine, left.processes, left.tcp_sockets, left.time_wait
+            ));
+        }
+        let overflows: u64 = climb.plateaus.iter().map(|plateau| plateau.listen_overflows).sum();
+        if overflows > 0 {
+            notes.push(format!("{}: accept queues overflowed {overflows} times while connecting", climb.engine));
+        }
+        for plateau in &climb.plateaus {
+            for window in plateau.windows.iter().filter(|window| window.void.is_some()) {
+                let reason = window.void.as_deref().unwrap_or_default();
+                notes.push(format!(
+                    "void: {} {}, {} users, {} % active, {}: {reason}",
+                    climb.engine,
+                    climb.format,
+                    grouped(f64::from(plateau.users)),
+                    number(window.active_share * 100.0),
+                    window.arrivals
+                ));
+            }
+        }
+    }
+    notes.extend(run.warnings.iter().map(|warning| format!("warning: {warning}")));
+    notes
+}
+
+fn terminal(grid: &Grid) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(grid.headings.clone());
+    for row in &grid.rows {
+        table.add_row(row.clone());
+    }
+    for column in table.column_iter_mut().skip(grid.text_columns) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
