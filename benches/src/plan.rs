@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn demo() -> Plan {
-        let scenario = Scenario::load("demo").unwrap();
+        let scenario = Scenario::parse(crate::scenario::BUILT_IN[0].1).unwrap();
         plan(&scenario, &Engines::load(None).unwrap(), &Cpus::assign(&[0, 1], 1).unwrap()).unwrap()
     }
 

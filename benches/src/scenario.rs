@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use wire::{Format, Protocol};
 
+use crate::climb;
 use crate::failure::{Failure, nearest};
 use crate::load::workload::Kind;
 use crate::load::{CONNECTION_LIMIT, IN_FLIGHT_LIMIT, Pacing, RATE_LIMIT};
@@ -14,6 +15,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("demo", include_str!("../scenarios/demo.toml")),
     ("http", include_str!("../scenarios/http.toml")),
     ("peak", include_str!("../scenarios/peak.toml")),
+    ("ccu-curve", include_str!("../scenarios/ccu-curve.toml")),
 ];
 
 /// What a run asks.
@@ -162,7 +164,16 @@ impl Default for VoidsPart {
     }
 }
 
-impl Scenario {
+/// A scenario of either kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Any {
+    /// Trials: every engine under the same load, in rounds.
+    Trials(Box<Scenario>),
+    /// Climbs: every engine from plateau to plateau (a `[climb]` table).
+    Climbs(Box<climb::scenario::Scenario>),
+}
+
+impl Any {
     /// Reads `name`: a file, or the name of a built-in scenario.
     ///
     /// # Errors
@@ -179,6 +190,29 @@ impl Scenario {
         Self::parse(&text).map_err(|failure| anyhow::Error::from(failure).context(format!("scenario {name}")))
     }
 
+    /// Reads the text of a scenario; its tables say which kind it is.
+    ///
+    /// # Errors
+    /// A usage failure.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let table: toml::Table = toml::from_str(text).map_err(|error| explain_toml(&error))?;
+        Ok(if table.contains_key("climb") {
+            Self::Climbs(Box::new(climb::scenario::Scenario::parse(text)?))
+        } else {
+            Self::Trials(Box::new(Scenario::parse(text)?))
+        })
+    }
+
+    /// Its name, question and engines.
+    pub fn about(&self) -> (&str, &str, &[String]) {
+        match self {
+            Self::Trials(scenario) => (&scenario.name, &scenario.question, &scenario.engines),
+            Self::Climbs(scenario) => (&scenario.name, &scenario.question, &scenario.engines),
+        }
+    }
+}
+
+impl Scenario {
     /// Reads the text of a scenario.
     ///
     /// # Errors
@@ -328,9 +362,10 @@ mod tests {
     fn built_in_scenarios_are_right() {
         let engines = crate::engines::Engines::load(None).unwrap();
         for (name, text) in BUILT_IN {
-            let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(scenario.name, *name);
-            for engine in &scenario.engines {
+            let scenario = Any::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (own_name, _, contenders) = scenario.about();
+            assert_eq!(own_name, *name);
+            for engine in contenders {
                 engines.named(engine).unwrap();
             }
         }

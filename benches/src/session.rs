@@ -21,7 +21,7 @@ use crate::store::Store;
 use crate::trial::Bench;
 
 /// How a run is made, beside its scenario.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
     /// Result directory; default: a new one below ./lab-results
     #[arg(long, value_name = "DIR")]
@@ -35,6 +35,12 @@ pub struct Options {
     /// Seed of the shuffle and of the load, instead of the scenario's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Engines to run, instead of all of the scenario's
+    #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Users at each plateau of a scenario that climbs, ascending, instead of the scenario's
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub users: Vec<u32>,
     /// Cargo profile of the servers: measured for numbers, dev or release to try things out
     #[arg(long, default_value = "measured")]
     pub profile: String,
@@ -47,11 +53,31 @@ pub struct Options {
 }
 
 impl Options {
+    /// Leaves only the engines that were asked for, in the order in which they were.
+    ///
+    /// # Errors
+    /// A usage failure for one that the scenario does not have.
+    pub fn narrow(&self, engines: &mut Vec<String>) -> Result<(), Failure> {
+        if self.only.is_empty() {
+            return Ok(());
+        }
+        if let Some(other) = self.only.iter().find(|name| !engines.contains(name)) {
+            return Err(crate::failure::unknown("engine of this scenario", other, engines.iter().map(String::as_str)));
+        }
+        engines.clone_from(&self.only);
+        Ok(())
+    }
+
     /// Puts what was asked on the command line into the scenario.
     fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
         scenario.rounds.count = self.rounds.unwrap_or(scenario.rounds.count);
         scenario.rounds.seed = self.seed.unwrap_or(scenario.rounds.seed);
         scenario.load.measure_seconds = self.measure.unwrap_or(scenario.load.measure_seconds);
+        if !self.users.is_empty() {
+            return Err(Failure::Usage(format!("--users: scenario {} does not climb", scenario.name)));
+        }
+        self.narrow(&mut scenario.engines)?;
+        scenario.twin = scenario.twin.take().filter(|twin| scenario.engines.contains(twin));
         scenario.check()
     }
 }

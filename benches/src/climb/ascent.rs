@@ -83,7 +83,8 @@ pub fn climb(
         Err(trouble) => judge(&mut row, Err(trouble)),
         Ok(fleet) => {
             row.ready = fleet.ready.first().cloned().unwrap_or_default();
-            let mut climber = Climber { plan, ascent, fleet, connected: 0, tell };
+            let holder_cpus = launch.holder_cpus.len();
+            let mut climber = Climber { plan, holder_cpus, ascent, fleet, connected: 0, tell };
             let ended = climber.go_up(&mut row);
             let ended = ended.map_err(|trouble| climber.count_the_lost(trouble));
             let pids = climber.fleet.pids();
@@ -99,6 +100,7 @@ pub fn climb(
 
 struct Climber<'a> {
     plan: &'a Plan,
+    holder_cpus: usize,
     ascent: &'a Ascent,
     fleet: Fleet,
     connected: u32,
@@ -133,6 +135,7 @@ impl Climber<'_> {
                         seed,
                         voids: &self.ascent.voids,
                         syscalls: self.ascent.syscalls,
+                        holder_cpus: self.holder_cpus,
                     };
                     plateau.windows.push(window::measure(&mut self.fleet, &mut meters, &offered)?);
                 }

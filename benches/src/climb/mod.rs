@@ -18,5 +18,6 @@ pub mod orders;
 pub mod plan;
 pub mod progress;
 pub mod result;
+pub mod scenario;
 pub mod session;
 pub mod window;

@@ -33,8 +33,6 @@ pub struct Chatter {
     pub warmup: Duration,
     /// The measured window.
     pub measure: Duration,
-    /// CPUs of the holders.
-    pub holder_cpus: usize,
 }
 
 impl Chatter {
@@ -56,6 +54,8 @@ pub struct Offered<'a> {
     pub voids: &'a VoidsPart,
     /// Count system calls, in a second pass.
     pub syscalls: bool,
+    /// CPUs of the holders.
+    pub holder_cpus: usize,
 }
 
 /// Offers the load and measures; then once more, shorter, to count system calls.
@@ -76,7 +76,7 @@ pub fn measure(fleet: &mut Fleet, meters: &mut Meters, offered: &Offered<'_>) ->
     window.generator_cpu_us_per_request = spent.holder_cpu_us_per_request;
     window.surroundings = spent.whole_box.surroundings;
     let example = loaded.iter().find_map(|part| part.example.clone());
-    window.void = void(&window, offered.voids, spent.holder_core_share / chatter.holder_cpus.max(1) as f64, example);
+    window.void = void(&window, offered.voids, spent.holder_core_share / offered.holder_cpus.max(1) as f64, example);
     if offered.syscalls {
         match count_syscalls(fleet, offered)? {
             Ok(count) => window.server.syscalls_per_request = Some(count),

@@ -13,11 +13,12 @@ use crate::climb::ascent::Ascent;
 use crate::climb::explain::explain;
 use crate::climb::plan::{Plan, Spread, USER_LIMIT};
 use crate::climb::progress::{Progress, Show};
+use crate::climb::scenario::workload_arguments;
 use crate::climb::session::{self, Outcome, Place, Run, Wish};
 use crate::climb::window::Chatter;
 use crate::engines::{Engine, Engines};
 use crate::failure::{Failure, exit};
-use crate::scenario::VoidsPart;
+use crate::scenario::{VoidsPart, WorkloadPart};
 
 /// Hold connected users on one engine, and measure what each of them costs.
 #[derive(Debug, clap::Args)]
@@ -184,7 +185,6 @@ impl Args {
             in_flight: self.in_flight,
             warmup: Duration::from_millis(500),
             measure: Duration::from_secs_f64(self.measure),
-            holder_cpus: 1,
         });
         Ascent {
             plateaus: steps(self.connections, self.plateaus),
@@ -199,16 +199,9 @@ impl Args {
     }
 
     fn workload(&self) -> Vec<String> {
-        let part = |flag: &str, value: String| [flag.to_owned(), value];
-        [
-            part("--service", self.service.clone()),
-            part("--payload-bytes", self.payload_bytes.to_string()),
-            part("--add-share", "0.25".to_owned()),
-            part("--page", "5".to_owned()),
-            part("--timeout", self.timeout.to_string()),
-            part("--seed", self.seed.to_string()),
-        ]
-        .concat()
+        let (service, payload_bytes) = (self.service.clone(), self.payload_bytes);
+        let workload = WorkloadPart { service, payload_bytes, add_share: 0.25, page: 5 };
+        workload_arguments(&workload, self.timeout, self.seed)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::engines::Engines;
-use crate::scenario::{BUILT_IN, Scenario};
+use crate::scenario::{Any, BUILT_IN};
 
 /// List engines, scenarios, protocols, formats and services.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let engines = Engines::load(args.engines.as_deref())?;
     let scenarios = BUILT_IN
         .iter()
-        .map(|(_, text)| Scenario::parse(text))
+        .map(|(_, text)| Any::parse(text))
         .collect::<Result<Vec<_>, _>>()
         .expect("a test reads them all");
     let protocols = wire::Protocol::ALL.map(wire::Protocol::name);
@@ -36,7 +36,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         let engines: Vec<_> =
             engines.all().map(|e| json!({"name": e.name, "interface": e.interface, "note": e.note})).collect();
-        let scenarios: Vec<_> = scenarios.iter().map(|s| json!({"name": s.name, "question": s.question})).collect();
+        let scenarios: Vec<_> =
+            scenarios.iter().map(|s| json!({"name": s.about().0, "question": s.about().1})).collect();
         let all = json!({"engines": engines, "scenarios": scenarios, "protocols": protocols, "formats": formats, "services": ["echo", "note"]});
         println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(ExitCode::SUCCESS);
@@ -47,7 +48,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     println!("\nScenarios (or a TOML file of yours, see benches/scenarios/)");
     for scenario in scenarios {
-        println!("  {:<14}{}", scenario.name, scenario.question);
+        let (name, question, _) = scenario.about();
+        println!("  {name:<14}{question}");
     }
     println!("\nProtocols  {}\nFormats    {}\nServices   echo, note", protocols.join(", "), formats.join(", "));
     Ok(ExitCode::SUCCESS)

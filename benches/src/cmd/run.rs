@@ -6,7 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 
-use crate::scenario::Scenario;
+use crate::climb;
+use crate::climb::progress::{Progress, Show};
+use crate::climb::session::Outcome;
+use crate::engines::Engines;
+use crate::failure::exit;
+use crate::scenario::Any;
 use crate::session::{self, Options};
 
 /// Measure a scenario: a TOML file, or the name of a built-in one (see `lab list`).
@@ -15,6 +20,7 @@ use crate::session::{self, Options};
   lab run peak                                  a built-in scenario
   lab run my.toml --rounds 9 --out results/a    a file of yours, more rounds, your directory
   lab run http --json > summary.json
+  lab run ccu-curve --only mio,ring --users 10000,50000,100000   a scenario that climbs, fewer engines and plateaus
 
 Exit codes: 0 measured, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or nothing counts.")]
 pub struct Args {
@@ -36,8 +42,28 @@ pub struct DemoArgs {
 /// # Errors
 /// See [`session::run`].
 pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
-    session::run(Scenario::load(&args.scenario)?, &args.options, stop)?;
-    Ok(ExitCode::SUCCESS)
+    measure(Any::load(&args.scenario)?, &args.options, stop)
+}
+
+fn measure(scenario: Any, options: &Options, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
+    match scenario {
+        Any::Trials(scenario) => {
+            session::run(*scenario, options, stop)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Any::Climbs(mut scenario) => {
+            scenario.apply(options)?;
+            let engines = Engines::load(options.engines.as_deref())?;
+            let run = scenario.run(&engines, options)?;
+            let mut progress = Progress::new(Show::Auto);
+            let ended = climb::session::run(&run, options.json, stop, &mut |moment| progress.tell(moment));
+            progress.finish();
+            Ok(match ended? {
+                Outcome::Held => ExitCode::SUCCESS,
+                Outcome::Missed => ExitCode::from(exit::MISSED),
+            })
+        }
+    }
 }
 
 /// Runs `lab demo`.
@@ -45,6 +71,5 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
 /// # Errors
 /// See [`session::run`].
 pub fn demo(args: &DemoArgs, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
-    session::run(Scenario::load("demo")?, &args.options, stop)?;
-    Ok(ExitCode::SUCCESS)
+    measure(Any::load("demo")?, &args.options, stop)
 }

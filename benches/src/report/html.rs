@@ -109,7 +109,7 @@ pub(super) fn render(report: &Report) -> Result<String> {
         ratios: plots::ratios(report),
         cpu: plots::cpu(report),
         latency: plots::latency(report),
-        timeline: plots::timeline(report),
+        timeline: plots::timeline(&report.run.timeline),
         headings: table::headings(report),
         rows: rows(report),
         bands: bands(report),

@@ -1,5 +1,6 @@
 //! The report of climbs: what connected users cost, and how latency and CPU move with their number. From files alone.
 
+mod html;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ pub fn write(directory: &Path) -> Result<Summary> {
     let run = read(directory)?;
     let headline = table::headline(&run);
     let mut files = Vec::new();
-    for (name, text) in [("report.md", table::markdown(&run))] {
+    for (name, text) in [("report.md", table::markdown(&run)), ("report.html", html::render(&run)?)] {
         let path = directory.join(name);
         super::replace(&path, &text).map_err(|error| Failure::Environment(format!("{}: {error:#}", path.display())))?;
         files.push(path);

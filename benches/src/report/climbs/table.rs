@@ -18,12 +18,24 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// Caches listed by name; further ones are small.
 const CACHES: usize = 12;
 
+/// Notes on the terminal.
+const NOTES: usize = 8;
+
+/// Plateaus of which loads are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plateaus {
+    /// All.
+    All,
+    /// The highest one of each climb.
+    Top,
+}
+
 /// Headings and rows, before they become a table of the terminal or of Markdown.
-struct Grid {
-    headings: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+pub(super) struct Grid {
+    pub(super) headings: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<String>>,
     /// Columns from the left that are text.
-    text_columns: usize,
+    pub(super) text_columns: usize,
 }
 
 /// What the run says in a sentence or two.
@@ -91,11 +103,16 @@ fn connect_seconds(climb: &Climb) -> f64 {
 /// Everything for the terminal.
 pub(super) fn render(run: &Run) -> String {
     let mut text = format!("{}\n\n", headline(run));
-    for (title, grid) in grids(run) {
+    for (title, grid) in grids(run, Plateaus::Top) {
         let _ = write!(text, "{title}\n{}\n\n", terminal(&grid));
     }
-    for note in notes(run) {
+    let notes = notes(run);
+    for note in notes.iter().take(NOTES) {
         let _ = writeln!(text, "{note}");
+    }
+    if notes.len() > NOTES {
+        let _ =
+            writeln!(text, "and {} further notes; report.md has all of them, and every plateau", notes.len() - NOTES);
     }
     text
 }
@@ -107,7 +124,7 @@ pub(super) fn markdown(run: &Run) -> String {
     if let Some(plan) = &run.plan {
         let _ = write!(text, "\n> {}\n", plan.question.trim().replace('\n', "\n> "));
     }
-    for (title, grid) in grids(run) {
+    for (title, grid) in grids(run, Plateaus::All) {
         let rule = |column: usize| if column < grid.text_columns { "---|" } else { "---:|" };
         let rules: String = (0..grid.headings.len()).map(rule).collect();
         let _ = write!(text, "\n## {title}\n\n| {} |\n|{rules}\n", grid.headings.join(" | "));
@@ -132,9 +149,9 @@ pub(super) fn markdown(run: &Run) -> String {
     text
 }
 
-fn grids(run: &Run) -> Vec<(String, Grid)> {
+pub(super) fn grids(run: &Run, plateaus: Plateaus) -> Vec<(String, Grid)> {
     let mut grids = vec![("Connected users".to_owned(), users(run))];
-    let windows = windows(run);
+    let windows = windows(run, plateaus);
     if !windows.rows.is_empty() {
         grids.push(("Chatter: a share of the users says something, all others stay connected".to_owned(), windows));
     }
@@ -198,7 +215,7 @@ fn users(run: &Run) -> Grid {
     Grid { headings, rows: rows.collect(), text_columns: 2 }
 }
 
-fn windows(run: &Run) -> Grid {
+fn windows(run: &Run, plateaus: Plateaus) -> Grid {
     let headings = vec![
         "engine",
         "format",
@@ -213,17 +230,15 @@ fn windows(run: &Run) -> Grid {
         "p99 µs",
         "p99.9 µs",
     ];
-    let all = run.climbs.iter().flat_map(|climb| {
-        climb
-            .plateaus
-            .iter()
-            .flat_map(move |plateau| plateau.windows.iter().map(move |window| (climb, plateau, window)))
-    });
-    Grid {
-        headings,
-        rows: all.map(|(climb, plateau, window)| chatter(climb, plateau, window)).collect(),
-        text_columns: 3,
+    let mut rows = Vec::new();
+    for climb in &run.climbs {
+        let top = climb.plateaus.len().saturating_sub(1);
+        let shown = climb.plateaus.iter().enumerate().filter(|(place, _)| plateaus == Plateaus::All || *place == top);
+        for (_, plateau) in shown {
+            rows.extend(plateau.windows.iter().map(|window| chatter(climb, plateau, window)));
+        }
     }
+    Grid { headings, rows, text_columns: 3 }
 }
 
 fn chatter(climb: &Climb, plateau: &Plateau, window: &Window) -> Vec<String> {
@@ -258,7 +273,7 @@ fn what(cache: &str) -> &'static str {
 }
 
 /// What must be known beside the tables.
-fn notes(run: &Run) -> Vec<String> {
+pub(super) fn notes(run: &Run) -> Vec<String> {
     let mut notes = vec![
         "server B/user: the servers' own memory (PSS), a slope over the plateaus ± its 95 % interval. kernel and box B/user: slab and \
          MemAvailable, both ends of each connection."

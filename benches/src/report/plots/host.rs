@@ -1,7 +1,6 @@
 //! The host while the run went on.
 
 use super::{Panel, ticks};
-use crate::report::Report;
 use crate::report::palette::MODES;
 use crate::report::svg::{Axis, Frame, Ink, Side, draw};
 use crate::report::words::grouped;
@@ -11,8 +10,8 @@ use crate::result::HostSample;
 const POINTS: usize = 240;
 
 /// The host while the run went on.
-pub(in crate::report) fn timeline(report: &Report) -> Vec<Panel> {
-    let samples = thin(&report.run.timeline);
+pub(in crate::report) fn timeline(samples: &[HostSample]) -> Vec<Panel> {
+    let samples = thin(samples);
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
     if samples.len() < 2 || last.at_seconds <= first.at_seconds {
         return Vec::new();

@@ -1,9 +1,10 @@
 //! Response time by percentile.
 
+use super::curves::{End, label_ends};
 use super::{Panel, by_cell, place, ticks};
 use crate::report::Report;
 use crate::report::rows::Row;
-use crate::report::svg::{Axis, Frame, Ink, Plot, Side, draw};
+use crate::report::svg::{Axis, Frame, Ink, draw};
 use crate::report::words::number;
 
 /// Samples that must lie beyond a percentile for it to be drawn.
@@ -50,7 +51,11 @@ pub(in crate::report) fn latency(report: &Report) -> Vec<Panel> {
             for (row, points) in curves {
                 plot.line(points, Ink::Engine(place(row)), 2.0);
             }
-            label_ends(plot, curves, last);
+            let ends: Vec<End> = curves
+                .iter()
+                .filter_map(|(row, points)| Some(End { name: &row.engine, slot: place(row), at: *points.last()? }))
+                .collect();
+            label_ends(plot, ends, last);
         });
         Panel { caption: (*cell).to_owned(), svg }
     };
@@ -69,29 +74,4 @@ fn curve(row: &Row) -> Option<Vec<(f64, f64)>> {
         (x, (value as f64 / 1e3).log10())
     };
     Some((0..=STEPS).map(point).collect())
-}
-
-/// Names at the ends of curves, moved apart where they would touch, with a leader to the curve.
-fn label_ends(plot: &Plot, curves: &[Curve], last: f64) {
-    /// CSS pixels between two names.
-    const GAP: f64 = 15.0;
-    let mut ends: Vec<(f64, &Row, (f64, f64))> =
-        curves.iter().filter_map(|(row, points)| points.last().map(|end| (plot.top_of(end.1), *row, *end))).collect();
-    ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut tops: Vec<f64> = ends.iter().map(|end| end.0).collect();
-    for index in 1..tops.len() {
-        tops[index] = tops[index].max(tops[index - 1] + GAP);
-    }
-    // What was pushed below the plot moves up again.
-    let mut floor = 268.0;
-    for top in tops.iter_mut().rev() {
-        *top = top.min(floor);
-        floor = *top - GAP;
-    }
-    for ((top, row, end), wanted) in ends.into_iter().zip(tops) {
-        let moved = wanted - top;
-        plot.marker(end, (0.0, 0.0), place(row), 3.4, false);
-        plot.marker((last, end.1), (13.0, moved), place(row), 3.6, false);
-        plot.text((last, end.1), (21.0, moved), &row.engine, Ink::Text, Side::Right);
-    }
 }

@@ -1,9 +1,11 @@
 //! The plots of the page. Each returns small multiples with their captions; a multiple is as wide as a phone.
 
+mod curves;
 mod host;
 mod latency;
 mod ticks;
 
+pub(super) use curves::{Curve, curves};
 pub(super) use host::timeline;
 pub(super) use latency::latency;
 

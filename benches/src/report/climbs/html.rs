@@ -1,0 +1,191 @@
+//! `report.html` of climbs: curves over the number of users, the tables, and how it was measured.
+
+use anyhow::{Context, Result};
+use askama::Template;
+
+use super::{Run, table};
+use crate::climb::memory::Memory;
+use crate::climb::result::{Climb, Plateau, Window};
+use crate::report::palette::{css, slot};
+use crate::report::plots::{self, Curve, Panel};
+use crate::report::svg::swatch;
+use crate::report::words::number;
+use crate::result::{FactGroup, Status};
+
+/// How it was measured and what is wrong with that.
+const METHOD: [&str; 6] = [
+    "Both ends run on one box over loopback: no network card, no wire. A sender does its peer's receive work in softirq, so part of the servers' cost is charged to the generators and the other way round; only the whole box's CPU has all of it.",
+    "The fleet is as many server and generator processes as the descriptor limit asks for, servers on one set of CPUs and generators on another, in a network namespace of its own. With many processes on one core the kernel switches between them, which a server in one process would not see.",
+    "Bytes per user are slopes by least squares over all plateaus, the empty one included: what a process costs by itself is not in them. Server memory is the proportional set size of the servers; kernel memory is slab, both ends of every connection.",
+    "At each plateau a share of the users sends in open loop: a request has an intended send time and its response time counts from there. The users that send lie evenly among all. Percentiles are of all generators' histograms added together.",
+    "System calls are counted in a pass of its own after each load, since tracing slows whoever makes more of them.",
+    "Every reply is checked. Connections count once a request on the last one of each slice of 2,000 was answered right, so that none of them waits in an accept queue. Loads whose generators were late or saturated, or whose box was busy with other things, are void: shown, and left out of the curves.",
+];
+
+#[derive(Template)]
+#[template(path = "climbs.html")]
+struct Page<'a> {
+    palette: String,
+    scenario: &'a str,
+    headline: String,
+    question: &'a str,
+    sound: bool,
+    legend: Vec<Legend>,
+    sections: Vec<Section>,
+    tables: Vec<(String, table::Grid)>,
+    notes: Vec<String>,
+    timeline: Vec<Panel>,
+    facts: Vec<(String, String)>,
+    groups: &'a [FactGroup],
+    method: &'a [&'a str],
+}
+
+struct Legend {
+    swatch: String,
+    name: String,
+    interface: String,
+}
+
+struct Section {
+    id: String,
+    title: String,
+    text: String,
+    panels: Vec<Panel>,
+}
+
+/// The whole page.
+pub(super) fn render(run: &Run) -> Result<String> {
+    let host = run.host.as_ref();
+    let facts = host.map(|host| {
+        let commit = host.commit.clone().unwrap_or_else(|| "outside a checkout".to_owned());
+        [
+            ("command", host.command.join(" ")),
+            ("started", host.started.clone()),
+            ("commit", commit),
+            ("profile", host.profile.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    });
+    Page {
+        palette: css(),
+        scenario: run.plan.as_ref().map_or("climbs", |plan| &plan.scenario),
+        headline: table::headline(run),
+        question: run.plan.as_ref().map_or("", |plan| plan.question.trim()),
+        sound: run.climbs.iter().any(|climb| climb.status == Status::Ok),
+        legend: legend(run),
+        sections: sections(run),
+        tables: table::grids(run, table::Plateaus::All),
+        notes: table::notes(run),
+        timeline: plots::timeline(&run.timeline),
+        facts: facts.unwrap_or_default(),
+        groups: host.map_or(&[], |host| &host.groups),
+        method: &METHOD,
+    }
+    .render()
+    .context("filling in the template")
+}
+
+fn legend(run: &Run) -> Vec<Legend> {
+    engines(run)
+        .into_iter()
+        .map(|climb| Legend {
+            swatch: swatch(slot(&climb.engine, None)),
+            name: climb.engine.clone(),
+            interface: climb.interface.clone(),
+        })
+        .collect()
+}
+
+/// The first climb of each engine, in the order of their names.
+fn engines(run: &Run) -> Vec<&Climb> {
+    let mut seen: Vec<&Climb> = Vec::new();
+    for climb in &run.climbs {
+        if !seen.iter().any(|other| other.engine == climb.engine) {
+            seen.push(climb);
+        }
+    }
+    seen.sort_by(|a, b| a.engine.cmp(&b.engine));
+    seen
+}
+
+/// Memory first, then one section for each kind of chatter.
+fn sections(run: &Run) -> Vec<Section> {
+    let memory: [(&str, fn(&Memory) -> u64); 2] =
+        [("The servers' own memory", |memory| memory.servers_pss), ("Slab of both ends", |memory| memory.slab)];
+    let panels = memory.iter().enumerate().filter_map(|(place, (caption, of))| {
+        let value = |plateau: &Plateau| Some(of(&plateau.memory) as f64 / f64::from(1 << 20));
+        plots::curves(&format!("memory-{place}"), caption, "MiB", &over_users(run, |_| true, value))
+    });
+    let mut sections = vec![Section {
+        id: "memory".into(),
+        title: "Memory".into(),
+        text: "What all users together take. The slope of these lines is the price of a user; the table has it with its interval.".into(),
+        panels: panels.collect(),
+    }];
+    for (place, (share, arrivals)) in kinds(run).into_iter().enumerate() {
+        sections.push(chatter(run, place, share, &arrivals));
+    }
+    sections.retain(|section| !section.panels.is_empty());
+    sections
+}
+
+/// Shares and arrivals that were offered, in their order.
+fn kinds(run: &Run) -> Vec<(f64, String)> {
+    let mut kinds: Vec<(f64, String)> = Vec::new();
+    for window in run.climbs.iter().flat_map(|climb| &climb.plateaus).flat_map(|plateau| &plateau.windows) {
+        let kind = (window.active_share, window.arrivals.clone());
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// What a kind of chatter costs, by format.
+fn chatter(run: &Run, place: usize, share: f64, arrivals: &str) -> Section {
+    let figures: [(&str, &str, fn(&Window) -> Option<f64>); 4] = [
+        ("99th percentile of response time", "µs", |window| Some(window.response.p99_us)),
+        ("Server CPU per request", "µs", |window| Some(window.server.cpu_us_per_request)),
+        ("Whole box's CPU per request", "µs", |window| Some(window.server.box_cpu_us_per_request)),
+        ("System calls per request", "calls", |window| window.server.syscalls_per_request),
+    ];
+    let mut formats: Vec<&str> = run.climbs.iter().map(|climb| climb.format.as_str()).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    let mut panels = Vec::new();
+    for (number, (caption, unit, of)) in figures.iter().enumerate() {
+        for format in &formats {
+            let value = |plateau: &Plateau| {
+                let windows = plateau.windows.iter().filter(|window| window.void.is_none());
+                windows.filter(|window| window.active_share == share && window.arrivals == arrivals).find_map(of)
+            };
+            let curves = over_users(run, |climb| climb.format == *format, value);
+            let id = format!("chatter-{place}-{number}-{format}");
+            panels.extend(plots::curves(&id, &format!("{caption}, {format}"), unit, &curves));
+        }
+    }
+    Section {
+        id: format!("chatter-{place}"),
+        title: format!("{} % of the users chatter, {arrivals} arrivals", number(share * 100.0)),
+        text: "A request a second and active user unless the scenario says otherwise; all other users are connected and silent.".into(),
+        panels,
+    }
+}
+
+/// A curve for each engine: the median over its rounds at each plateau.
+fn over_users(run: &Run, of: impl Fn(&Climb) -> bool, value: impl Fn(&Plateau) -> Option<f64>) -> Vec<Curve> {
+    let curve = |engine: &Climb| {
+        let climbs = run.climbs.iter().filter(|climb| climb.engine == engine.engine && of(climb));
+        let mut by_users = std::collections::BTreeMap::<u32, Vec<f64>>::new();
+        for plateau in climbs.flat_map(|climb| &climb.plateaus).filter(|plateau| plateau.users > 0) {
+            if let Some(value) = value(plateau).filter(|value| *value > 0.0) {
+                by_users.entry(plateau.users).or_default().push(value);
+            }
+        }
+        let points =
+            by_users.into_iter().filter_map(|(users, values)| Some((f64::from(users), crate::stats::median(&values)?)));
+        Curve { name: engine.engine.clone(), slot: slot(&engine.engine, None), points: points.collect() }
+    };
+    engines(run).into_iter().map(curve).filter(|curve| !curve.points.is_empty()).collect()
+}
