@@ -38,6 +38,11 @@ pub struct Args {
     #[arg(long)]
     pub reuse_port: bool,
 
+    /// Give each shard's thread a table of file descriptors of its own (unshare(2), CLONE_FILES): the limit of
+    /// descriptors then holds for each shard instead of for the process
+    #[arg(long)]
+    pub own_tables: bool,
+
     /// Connections held at most, over all shards; further ones get status 503 and are closed
     /// [default: what the file descriptor limit allows]
     #[arg(long, value_name = "N")]

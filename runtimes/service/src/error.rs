@@ -58,6 +58,16 @@ pub enum Error {
         /// The value of the sysctl kernel.io_uring_disabled, where it exists.
         disabled: Option<u32>,
     },
+    /// This kernel has no such feature.
+    #[error("{what} needs {needed}, and this kernel is {seen}: leave it out or take a newer kernel")]
+    Kernel {
+        /// The argument that asks for it.
+        what: String,
+        /// The release that has it, or the knob that allows it.
+        needed: &'static str,
+        /// The release that runs.
+        seen: String,
+    },
     /// Anything else that the kernel refused.
     #[error("{what}: {source}")]
     System {

@@ -21,14 +21,15 @@ mod ring;
 mod run;
 mod sockets;
 mod store;
+mod tables;
 
 pub use args::Args;
 pub use counters::{Counters, ErrorKind};
 pub use error::{Error, Interface, exit};
 pub use handler::{Connection, Handler, Next, READ_BYTES};
-pub use listen::last_of_queue;
+pub use listen::{Places, last_of_queue};
 pub use pool::{Pool, grown, read_buffer};
 pub use ring::{Ring, RingFeature};
-pub use run::{Engine, Life, Shard, run};
+pub use run::{Engine, Life, Shard, run, run_with};
 pub use sockets::Sockets;
 pub use store::{ADDED_NOTES, Store};

@@ -18,13 +18,40 @@ fn own_descriptors(shards: usize) -> u64 {
     64 + 8 * shards as u64
 }
 
+/// What an engine's connections take their places in. The limit of file descriptors holds for each table of them, not
+/// for the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Places {
+    /// File descriptors: of one table for the process, or of one a shard with `--own-tables`.
+    #[default]
+    Descriptors,
+    /// Slots of this many tables in each shard that io_uring keeps (direct descriptors), each as large as the limit.
+    Registered {
+        /// Tables of a shard: it has as many rings.
+        tables: u16,
+    },
+}
+
+/// Slots that one registered table has at most (IORING_MAX_FIXED_FILES of the kernel).
+const REGISTERED_SLOTS: u64 = 1 << 20;
+
 /// Raises the soft limit of file descriptors to the hard one, and returns how many connections it allows.
-pub(crate) fn connection_limit(args: &Args) -> Result<u64, Error> {
+pub(crate) fn connection_limit(args: &Args, places: Places) -> Result<u64, Error> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).map_err(|error| Error::system("raising RLIMIT_NOFILE")(error.into()))?;
-    let limit = limit.maximum.unwrap_or(u64::MAX);
+    connections(args, places, limit.maximum.unwrap_or(u64::MAX))
+}
+
+fn connections(args: &Args, places: Places, limit: u64) -> Result<u64, Error> {
+    let shards = u64::from(args.shards);
     let own = own_descriptors(usize::from(args.shards));
+    let (tables, limit) = match places {
+        Places::Descriptors if args.own_tables => (shards, limit),
+        Places::Descriptors => (1, limit),
+        Places::Registered { tables } => (shards * u64::from(tables), limit.min(REGISTERED_SLOTS)),
+    };
+    let (own, limit) = (tables * own, tables.saturating_mul(limit));
     let asked = args.max_connections.map(|asked| u64::from(asked.get()));
     let needed = asked.unwrap_or(1) + own;
     if needed > limit {
@@ -83,7 +110,33 @@ pub fn last_of_queue(listener: &TcpListener) -> io::Result<Vec<TcpStream>> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(more: &[&str]) -> Args {
+        let words = ["x", "--listen", "127.0.0.1:0", "--protocol", "frame", "--format", "raw"];
+        Command::try_parse_from(words.iter().chain(more)).unwrap().args
+    }
+
+    /// The limit is one of each table: how many connections each kind of table allows, and what is too many.
+    #[test]
+    fn tables() {
+        let two = args(&["--shards", "2"]);
+        let own = args(&["--shards", "2", "--own-tables"]);
+        assert_eq!(connections(&two, Places::Descriptors, 20_000).unwrap(), 20_000 - 80);
+        assert_eq!(connections(&own, Places::Descriptors, 20_000).unwrap(), 2 * (20_000 - 80));
+        let five_rings = Places::Registered { tables: 5 };
+        assert_eq!(connections(&two, five_rings, 20_000).unwrap(), 10 * (20_000 - 80));
+        assert_eq!(connections(&two, five_rings, u64::MAX).unwrap(), 10 * ((1 << 20) - 80));
+        assert!(connections(&args(&["--max-connections", "20000"]), Places::Descriptors, 20_000).is_err());
+    }
 
     /// Accepted sockets do not wait to fill segments, though nobody sets that on them.
     #[test]

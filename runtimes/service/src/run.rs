@@ -13,9 +13,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::counters::{Counters, Totals};
 use crate::handler::{Handler, Limit};
-use crate::listen::{self, BACKLOG};
+use crate::listen::{self, BACKLOG, Places};
 use crate::ring::Ring;
 use crate::store::Store;
+use crate::tables::OwnTables;
 use crate::{Args, Error, Interface, admin};
 
 /// How long connections may take to end after the first signal: replies that a slow peer has not yet taken. Then they
@@ -69,9 +70,19 @@ impl Life {
     /// Says that this shard's loop is set up. The last one to say so prints the ready line.
     pub fn ready(&self, ring: Option<Ring>) {
         let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        Life::one_ready(&mut ready, || ring.map_or(Value::Null, Ring::to_json));
+    }
+
+    /// The same for an engine whose ring has more to tell than [`Ring`]: `ring` is the ready line's object.
+    pub fn ready_with(&self, ring: Value) {
+        let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        Life::one_ready(&mut ready, || ring);
+    }
+
+    fn one_ready(ready: &mut Ready, ring: impl FnOnce() -> Value) {
         ready.missing -= 1;
         if ready.missing == 0 {
-            ready.line["ring"] = ring.map_or(Value::Null, Ring::to_json);
+            ready.line["ring"] = ring();
             print_line(&ready.line.to_string());
         }
     }
@@ -109,8 +120,18 @@ impl Common {
 ///
 /// `serve` is the engine: it returns when its shard has drained, or with the error that keeps it from running.
 pub fn run(engine: Engine, args: &Args, serve: impl Fn(Shard) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    run_with(engine, args, Places::Descriptors, serve)
+}
+
+/// [`run`] for an engine whose connections may take their places elsewhere than in the table of descriptors.
+pub fn run_with(
+    engine: Engine,
+    args: &Args,
+    places: Places,
+    serve: impl Fn(Shard) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
     let admin = args.admin.map(admin::bind).transpose()?;
-    let connections = listen::connection_limit(args)?;
+    let connections = listen::connection_limit(args, places)?;
     let listeners = listen::listeners(args)?;
     let counters: Vec<Arc<Counters>> = listeners.iter().map(|_| Arc::default()).collect();
     let line = ready_line(engine, args, connections, &listeners, admin.as_ref())?;
@@ -122,7 +143,14 @@ pub fn run(engine: Engine, args: &Args, serve: impl Fn(Shard) -> Result<(), Erro
         admin::start(listener, labels, common.counters.clone())?;
     }
     stop_at_once_on_second_signal().map_err(Error::system("installing signal handlers"))?;
+    let tables = args.own_tables.then(|| OwnTables::new(&listeners));
     let shards = shards(args, connections, listeners, &common)?;
+    let serve = |shard: Shard| {
+        if let Some(tables) = &tables {
+            tables.enter(&shard.listener)?;
+        }
+        serve(shard)
+    };
 
     thread::scope(|scope| {
         let mut shards = shards.into_iter();
@@ -205,6 +233,7 @@ fn ready_line(
         "protocol": args.protocol.name(),
         "format": args.format.name(),
         "shards": args.shards,
+        "own_tables": args.own_tables,
         "max_connections": connections,
         "max_in_flight": args.max_in_flight,
         "backlog": BACKLOG,
