@@ -76,10 +76,15 @@ impl BufferRing {
     #[inline]
     pub(crate) fn filled(&self, id: u16, length: usize) -> &[u8] {
         let offset = self.offsets.get(usize::from(id)).copied().unwrap_or(0) as usize;
-        assert!(id < self.count && offset + length <= self.bytes as usize, "the kernel filled {length} bytes of buffer {id}");
+        assert!(
+            id < self.count && offset + length <= self.bytes as usize,
+            "the kernel filled {length} bytes of buffer {id}"
+        );
         // SAFETY: within the mapping by the line above; mapped memory is initialised; the kernel has handed these bytes
         // over and writes to them again only after `consumed` and `publish`, which need `&mut self`.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().add(usize::from(id) * self.bytes as usize + offset), length) }
+        unsafe {
+            std::slice::from_raw_parts(self.memory.as_ptr().add(usize::from(id) * self.bytes as usize + offset), length)
+        }
     }
 
     /// Gives back what a receive filled. `more`: the kernel goes on to fill the same buffer behind it.
@@ -143,6 +148,7 @@ impl BufferRing {
 /// Zeroed memory of its own pages.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     // SAFETY: a new anonymous mapping, at an address that the kernel chooses, aliases nothing.
-    let start = unsafe { mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
+    let start =
+        unsafe { mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
     Ok(NonNull::new(start.cast()).expect("a mapping is not at zero"))
 }

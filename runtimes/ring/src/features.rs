@@ -102,7 +102,10 @@ impl Features {
         let mut features = Features::default();
         let mut named = Features::default();
         for word in words {
-            let (word, on) = word.strip_prefix("no-").filter(|rest| find(rest).is_some()).map_or((word.as_str(), true), |rest| (rest, false));
+            let (word, on) = word
+                .strip_prefix("no-")
+                .filter(|rest| find(rest).is_some())
+                .map_or((word.as_str(), true), |rest| (rest, false));
             match (word, find(word)) {
                 ("default", _) => TABLE.iter().for_each(|row| {
                     features.set(row.switch, features.has(row.switch) || row.by_default && kernel.has(row.switch));
@@ -115,8 +118,9 @@ impl Features {
                 (other, None) => return Err(Error::Usage(format!("--ring {other}: no such switch"))),
             }
         }
-        for row in features.rows().filter(|row| !kernel.has(row.switch)) {
-            return Err(Error::Kernel { what: format!("--ring {}", row.name), needed: row.linux, seen: release.to_owned() });
+        if let Some(row) = features.rows().find(|row| !kernel.has(row.switch)) {
+            let what = format!("--ring {}", row.name);
+            return Err(Error::Kernel { what, needed: row.linux, seen: release.to_owned() });
         }
         features.settle(named)
     }
@@ -152,11 +156,11 @@ impl Features {
 
 fn contradiction(row: &Row, verb: &str, other: Switch) -> Error {
     let other = TABLE[other as usize].name;
-    Error::Usage(format!("--ring {} {verb} {other}: --ring default,{}", row.name, if verb == "needs" {
-        format!("{other},{}", row.name)
-    } else {
-        format!("no-{other},{}", row.name)
-    }))
+    Error::Usage(format!(
+        "--ring {} {verb} {other}: --ring default,{}",
+        row.name,
+        if verb == "needs" { format!("{other},{}", row.name) } else { format!("no-{other},{}", row.name) }
+    ))
 }
 
 fn find(name: &str) -> Option<&'static Row> {
@@ -211,7 +215,10 @@ mod tests {
         assert!(!resolve("default", old).unwrap().has(Defer));
         let error = resolve("default,defer", old).unwrap_err();
         assert_eq!(error.exit_code(), 3);
-        assert_eq!(error.to_string(), "--ring defer needs Linux 6.1, and this kernel is 6.1.0: leave it out or take a newer kernel");
+        assert_eq!(
+            error.to_string(),
+            "--ring defer needs Linux 6.1, and this kernel is 6.1.0: leave it out or take a newer kernel"
+        );
         // No provided buffers: what needs them goes with them.
         old.set(Buffers, false);
         assert!(!resolve("default", old).unwrap().has(RecvMultishot));

@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     Send(usize),
     /// The end of a peer's writing.
     Shutdown(usize),
+    /// Another ring of the thread has something to do.
+    Other(usize),
     /// Cancelling and closing: nothing waits for their outcome.
     Forgotten,
 }
@@ -38,7 +40,8 @@ impl Operation {
             Operation::Receive(key) => (4, key),
             Operation::Send(index) => (5, index),
             Operation::Shutdown(key) => (6, key),
-            Operation::Forgotten => (7, 0),
+            Operation::Other(index) => (7, index),
+            Operation::Forgotten => (8, 0),
         };
         (kind << Operation::KIND_SHIFT) | index as u64
     }
@@ -54,6 +57,7 @@ impl Operation {
             4 => Operation::Receive(index),
             5 => Operation::Send(index),
             6 => Operation::Shutdown(index),
+            7 => Operation::Other(index),
             _ => Operation::Forgotten,
         }
     }
@@ -145,6 +149,12 @@ pub(crate) fn stop(descriptor: RawFd) -> Entry {
         .user_data(Operation::Stop.user_data())
 }
 
+/// Polls an eventfd: each signal is a completion, without the counter being read.
+pub(crate) fn other(index: usize, waker: RawFd) -> Entry {
+    let events = libc::POLLIN.cast_unsigned().into();
+    opcode::PollAdd::new(Fd(waker), events).multi(true).build().user_data(Operation::Other(index).user_data())
+}
+
 pub(crate) fn retry(after: &types::Timespec) -> Entry {
     opcode::Timeout::new(after).build().user_data(Operation::Retry.user_data())
 }
@@ -170,6 +180,7 @@ mod tests {
             Operation::Receive(largest),
             Operation::Send(7),
             Operation::Shutdown(1),
+            Operation::Other(63),
             Operation::Forgotten,
         ] {
             assert_eq!(Operation::from_user_data(operation.user_data()), operation);

@@ -35,6 +35,8 @@ pub(crate) struct Reactor<'ring> {
     chunks: Vec<Box<Chunk>>,
     outputs: Pool,
     completions: Vec<Completion>,
+    /// Eventfds of the thread's other rings, and whether each was signalled.
+    wakers: Vec<(RawFd, bool)>,
     /// The stop signal came.
     pub(crate) stopped: bool,
     /// What has arrived is received, nothing is waited for.
@@ -69,6 +71,7 @@ impl<'ring> Reactor<'ring> {
             chunks: Vec::new(),
             outputs: Pool::default(),
             completions: Vec::new(),
+            wakers: Vec::new(),
             stopped: false,
             draining: false,
         })
@@ -86,6 +89,25 @@ impl<'ring> Reactor<'ring> {
     /// Becomes readable when it is time to stop.
     pub(crate) fn watch_stop(&mut self, descriptor: RawFd) -> io::Result<()> {
         self.push(&operation::stop(descriptor))
+    }
+
+    /// Wakes this ring when another has something to do.
+    pub(crate) fn watch_other(&mut self, index: usize, waker: RawFd) -> io::Result<()> {
+        self.wakers.push((waker, false));
+        self.push(&operation::other(index, waker))
+    }
+
+    /// Whether that other ring woke this one since it was asked last.
+    pub(crate) fn take_woken(&mut self, index: usize) -> bool {
+        std::mem::take(&mut self.wakers[index].1)
+    }
+
+    fn other_woke(&mut self, index: usize, completion: Completion) -> io::Result<()> {
+        self.wakers[index].1 = true;
+        if cqueue::more(completion.flags) {
+            return Ok(());
+        }
+        self.push(&operation::other(index, self.wakers[index].0))
     }
 
     /// Whether nothing is left to do.
@@ -141,6 +163,7 @@ impl<'ring> Reactor<'ring> {
                 self.stopped = true;
                 Ok(())
             }
+            Operation::Other(index) => self.other_woke(index, completion),
             Operation::Forgotten => Ok(()),
         }
     }
@@ -179,8 +202,7 @@ impl<'ring> Reactor<'ring> {
             peer.receiving = Receiving::Readable;
             socket.readable(key)
         } else {
-            let priority =
-                if !self.draining && self.settings.features.has(Switch::PollFirst) { POLL_FIRST } else { 0 };
+            let priority = if !self.draining && self.settings.features.has(Switch::PollFirst) { POLL_FIRST } else { 0 };
             return self.receive_into_chunk(key, priority, flags);
         };
         self.push(&entry)

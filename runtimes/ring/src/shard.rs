@@ -2,10 +2,9 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
-use io_uring::IoUring;
-use rustix::event::{Timespec, epoll};
+use rustix::event::{EventfdFlags, eventfd};
 use service::{Error, Handler, Life, Shard};
 
 use crate::Settings;
@@ -21,20 +20,36 @@ pub(crate) fn run(shard: Shard, settings: Settings) -> Result<(), Error> {
     for _ in 0..settings.rings {
         rings.push(queue::build(settings.features)?);
     }
-    let watched = Watched::new(&rings)?;
     let mut reactors = Vec::new();
     for ring in &mut rings {
         let slots = settings.slots;
         reactors.push(Reactor::new(ring, settings, slots).map_err(Error::system("registering with io_uring"))?);
     }
-    let served = Rings { reactors, watched, listener: Some(listener), acceptor: 0, handler, life };
-    served.serve(&stop)
+    let wakers = wake_first(&mut reactors).map_err(Error::system("eventfd"))?;
+    let rings = Rings { reactors, _wakers: wakers, listener: Some(listener), acceptor: 0, handler, life };
+    rings.serve(&stop)
+}
+
+/// A thread waits in its first ring only. Each of the others has an eventfd that the first one polls.
+///
+/// Polling the rings' own descriptors would not do: work that a ring defers makes its eventfd readable, and not itself.
+fn wake_first(reactors: &mut [Reactor<'_>]) -> io::Result<Vec<OwnedFd>> {
+    let (first, others) = reactors.split_first_mut().expect("rings are not zero");
+    let mut wakers = Vec::new();
+    for (index, other) in others.iter().enumerate() {
+        let waker = eventfd(0, EventfdFlags::CLOEXEC)?;
+        other.queue.submitter().register_eventfd(waker.as_raw_fd())?;
+        first.watch_other(index, waker.as_raw_fd())?;
+        wakers.push(waker);
+    }
+    Ok(wakers)
 }
 
 /// The rings of a thread, of which one accepts.
 struct Rings<'ring> {
     reactors: Vec<Reactor<'ring>>,
-    watched: Option<Watched>,
+    /// What wakes the first ring when another has something to do; closed last.
+    _wakers: Vec<OwnedFd>,
     /// `None` when draining.
     listener: Option<TcpListener>,
     acceptor: usize,
@@ -59,11 +74,12 @@ impl Rings<'_> {
         self.life.ready_with(self.reactors[0].settings.to_json());
         let mut stopping = false;
         while self.listener.is_some() || self.reactors.iter().any(|reactor| !reactor.is_empty()) {
-            match &self.watched {
-                None => {
-                    self.reactors[0].turn(&mut self.handler, true)?;
+            let (first, others) = self.reactors.split_first_mut().expect("rings are not zero");
+            first.turn(&mut self.handler, true)?;
+            for (index, other) in others.iter_mut().enumerate() {
+                if first.take_woken(index) || other.has_queued() {
+                    while other.turn(&mut self.handler, false)? > 0 || other.has_queued() {}
                 }
-                Some(_) => self.turn_all()?,
             }
             if self.reactors[0].stopped && !stopping {
                 stopping = true;
@@ -72,17 +88,20 @@ impl Rings<'_> {
             }
             if self.reactors.len() > 1 {
                 self.choose_acceptor()?;
+                self.submit_others()?;
             }
         }
         Ok(())
     }
 
-    /// Lets each ring with something to do go on until it has nothing left, and then waits for any of them.
-    fn turn_all(&mut self) -> io::Result<()> {
-        for reactor in &mut self.reactors {
-            while reactor.turn(&mut self.handler, false)? > 0 || reactor.has_queued() {}
+    /// What was queued on rings that nothing wakes for it.
+    fn submit_others(&mut self) -> io::Result<()> {
+        for other in &mut self.reactors[1..] {
+            while other.has_queued() {
+                other.turn(&mut self.handler, false)?;
+            }
         }
-        self.watched.as_mut().expect("with several rings").wait()
+        Ok(())
     }
 
     fn drain(&mut self) -> io::Result<()> {
@@ -116,39 +135,5 @@ impl Rings<'_> {
             self.reactors[self.acceptor].stop_accepting()?;
         }
         Ok(())
-    }
-}
-
-/// The descriptors of several rings, in epoll: a ring's is readable while it has completions or work that it deferred.
-struct Watched {
-    epoll: rustix::fd::OwnedFd,
-    events: Vec<epoll::Event>,
-}
-
-impl Watched {
-    /// `None` for one ring, which is waited for by entering it.
-    fn new(rings: &[IoUring]) -> Result<Option<Watched>, Error> {
-        if rings.len() == 1 {
-            return Ok(None);
-        }
-        let watch = || -> io::Result<Watched> {
-            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-            for ring in rings {
-                // SAFETY: the ring is open, and is closed after epoll's descriptor has lost interest in it.
-                let ring = unsafe { rustix::fd::BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-                epoll::add(epoll.as_fd(), ring, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-            }
-            Ok(Watched { epoll, events: Vec::with_capacity(rings.len()) })
-        };
-        watch().map(Some).map_err(Error::system("epoll_create"))
-    }
-
-    fn wait(&mut self) -> io::Result<()> {
-        self.events.clear();
-        let buffer = rustix::buffer::spare_capacity(&mut self.events);
-        match epoll::wait(&self.epoll, buffer, None::<&Timespec>) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
