@@ -3,7 +3,7 @@
 use std::io;
 
 use io_uring::squeue::Entry;
-use io_uring::types::SubmitArgs;
+use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter};
 use service::Error;
 
@@ -18,6 +18,9 @@ pub(crate) const COMPLETIONS: u32 = 16_384;
 
 /// How long the kernel's submission thread looks for work before it sleeps. Each wake-up is a system call.
 const SQPOLL_IDLE_MS: u32 = 50;
+
+/// With a minimal wait and no timeout the kernel returns after the minimal one, completions or not (seen on 6.18).
+static FOREVER: Timespec = Timespec::new().sec(3_600);
 
 /// How to wait for completions.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +95,11 @@ impl<'ring> Queue<'ring> {
             submissions,
             completions,
             flags,
-            wait: SubmitArgs::new().min_wait_usec(if min_wait { wait.microseconds } else { 0 }),
+            wait: if min_wait {
+                SubmitArgs::new().timespec(&FOREVER).min_wait_usec(wait.microseconds)
+            } else {
+                SubmitArgs::new()
+            },
             wait_for: if min_wait { wait.completions } else { 1 },
             sqpoll: features.has(Switch::SqPoll),
         }
@@ -160,9 +167,9 @@ impl<'ring> Queue<'ring> {
         match unsafe { self.submitter.enter(submit, wait_for, flags.bits(), Some(&self.wait)) } {
             Ok(_) => {}
             Err(error) => match error.raw_os_error() {
-                // A signal (the profiler's); or no memory for requests, or completions that wait to be flushed (which
-                // this call did): what was not taken is taken next time.
-                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
+                // A signal (the profiler's); an hour without completions; or no memory for requests, or completions that
+                // wait to be flushed (which this call did): what was not taken is taken next time.
+                Some(libc::EINTR | libc::ETIME | libc::EAGAIN | libc::EBUSY) => {}
                 _ => return Err(error),
             },
         }
