@@ -96,6 +96,7 @@ pub fn failure(subject: &Subject, listen: &str, args: &[&str]) -> (Option<i32>, 
 
 fn command(subject: &Subject, listen: &str, args: &[&str]) -> Command {
     let mut command = Command::new(subject.binary);
-    command.args(["--listen", listen]).args(subject.args).args(args);
+    // The subject's own first: its binary may be a program that starts the engine.
+    command.args(subject.args).args(["--listen", listen]).args(args);
     command
 }

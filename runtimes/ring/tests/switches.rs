@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+use std::io::{Read, Write};
+
 use contract::Subject;
 use contract::server::{Server, failure};
 
@@ -76,20 +78,24 @@ fn limits_follow_tables() {
     assert_eq!(limit(&["--shards", "2", "--own-tables"]), 2 * two);
 }
 
-/// With a table each, two shards together hold more connections than one table has descriptors; so do two rings of one
+/// With a table each, two shards together hold more connections than one table has places; so do two rings of one
 /// thread. Each connection is answered while all are held.
 #[test]
-fn more_connections_than_descriptors() {
-    // A limit that this test's own descriptors fit twice.
-    const LIMIT: &str = "300";
+fn more_connections_than_a_table_has() {
+    const LIMITED: Subject =
+        Subject { binary: "prlimit", args: &["--nofile=300:300", env!("CARGO_BIN_EXE_server-ring")], ..SUBJECT };
+    // An echo of one byte: its reply is the same bytes.
+    const ECHO: [u8; 13] = [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0x48, 1, b'x'];
     for args in [&["--shards", "2", "--own-tables"][..], &["--ring", "default,direct", "--rings", "2"]] {
-        let limited = Subject { binary: "prlimit", args: &[], ..SUBJECT };
-        let nofile = format!("--nofile={LIMIT}:{LIMIT}");
-        let server = Server::start_under(&limited, &[&nofile, SUBJECT.binary], &[&FRAME_RAW[..], args].concat());
-        let held: Vec<_> = (0..360).map(|_| server.connect()).collect();
-        for mut stream in &held {
-            contract::conversation::echo_on(&mut stream.try_clone().unwrap());
-            let _ = std::io::Write::flush(&mut stream);
+        let server = Server::start(&LIMITED, &[&FRAME_RAW[..], args].concat());
+        let mut held: Vec<_> = (0..360).map(|_| server.connect()).collect();
+        for stream in &mut held {
+            stream.write_all(&ECHO).unwrap();
+        }
+        for stream in &mut held {
+            let mut reply = [0; 13];
+            stream.read_exact(&mut reply).unwrap();
+            assert_eq!(reply, ECHO);
         }
         drop(held);
         let counters = server.stop();
