@@ -68,11 +68,12 @@ pub fn explain(plan: &Plan, place: &Place, engine: &Engine) -> String {
         };
         let _ = writeln!(text, "  {:<17}{:>7} MiB {each:<13}  {}", part.name, part.bytes >> 20, part.what);
     }
-    match plan.check(&place.limits) {
-        Ok(()) => text.push_str("nothing is in the way\n"),
-        Err(refusal) => {
-            let _ = writeln!(text, "in the way: {refusal}");
-        }
+    let refusals = plan.refusals(&place.limits);
+    if refusals.is_empty() {
+        text.push_str("nothing is in the way\n");
+    }
+    for refusal in refusals {
+        let _ = writeln!(text, "in the way: {refusal}");
     }
     text
 }

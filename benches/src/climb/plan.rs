@@ -53,15 +53,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Reads them. `conntrack` says whether conntrack sees loopback here.
-    pub fn read(files: &Files, conntrack: bool) -> Self {
+    /// Reads them. `conntrack` says whether conntrack sees loopback here; `unbounded_files` that fs.file-max does not hold
+    /// for this user (CAP_SYS_ADMIN outside of user namespaces, proc_sys_fs(5)).
+    pub fn read(files: &Files, conntrack: bool, unbounded_files: bool) -> Self {
         let numbers = |path: &str| files.sysctl_numbers(path).unwrap_or_default();
         let ports = match numbers("net/ipv4/ip_local_port_range")[..] {
             [first, last] => (first, last),
             _ => (32_768, 60_999),
         };
         let files_left = match numbers("fs/file-nr")[..] {
-            [used, _, limit] => limit.saturating_sub(used),
+            [used, _, limit] if !unbounded_files => limit.saturating_sub(used),
             _ => u64::MAX,
         };
         let entries = |name: &str| files.sysctl_number(&format!("net/netfilter/nf_conntrack_{name}"));
@@ -162,62 +163,140 @@ impl Sources {
 }
 
 impl Plan {
-    /// The first limit that would stop this plan, in the order in which it would be hit.
+    /// The first limit that would stop this plan.
     ///
     /// # Errors
     /// [`Refusal`] with the arithmetic and the knob.
     pub fn check(&self, limits: &Limits) -> Result<(), Refusal> {
-        let refuse = |sentence: String, fix: Fix| Err(Refusal { sentence, fix });
-        let users = u64::from(self.users);
+        self.refusals(limits).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every limit that is in the way, in the order in which they would be hit.
+    pub fn refusals(&self, limits: &Limits) -> Vec<Refusal> {
+        let checks = [self.processes(limits), self.files(limits), self.conntrack(limits), self.memory(limits)];
+        checks.into_iter().flatten().collect()
+    }
+
+    fn processes(&self, limits: &Limits) -> Option<Refusal> {
+        let (shards, holders) = (self.shards.len(), self.holders.len());
+        let processes = (shards + holders) as u64;
+        (processes > limits.processes).then(|| Refusal {
+            sentence: format!(
+                "{shards} servers and {holders} holders are needed (RLIMIT_NOFILE {}), and RLIMIT_NPROC is {}",
+                limits.open_files, limits.processes
+            ),
+            fix: Fix::new(
+                format!("ulimit -u {processes}, or ulimit -Hn {} as root", u64::from(self.users) + RESERVED_FILES),
+                None,
+            ),
+        })
+    }
+
+    fn files(&self, limits: &Limits) -> Option<Refusal> {
         let processes = (self.shards.len() + self.holders.len()) as u64;
-        if processes > limits.processes {
-            return refuse(
-                format!(
-                    "{} servers and {} holders are needed (RLIMIT_NOFILE {}), and RLIMIT_NPROC is {}",
-                    self.shards.len(),
-                    self.holders.len(),
-                    limits.open_files,
-                    limits.processes
-                ),
-                Fix::new(format!("ulimit -Hn {} and ulimit -u {processes} as root", users + RESERVED_FILES), None),
-            );
+        let files = 2 * u64::from(self.users) + RESERVED_FILES * processes;
+        (files > limits.files_left).then(|| Refusal {
+            sentence: format!(
+                "{files} open files are needed (two a connection), and fs.file-max leaves {}",
+                limits.files_left
+            ),
+            fix: Fix::new(format!("sysctl -w fs.file-max={}", files * 2), None),
+        })
+    }
+
+    fn conntrack(&self, limits: &Limits) -> Option<Refusal> {
+        let users = u64::from(self.users);
+        let (free, max) = limits.conntrack.filter(|(free, _)| *free < users)?;
+        Some(Refusal {
+            sentence: format!("conntrack sees loopback here and has {free} of {max} entries free; {users} are needed"),
+            fix: Fix::new(
+                format!("--netns own, or sysctl -w net.netfilter.nf_conntrack_max={}", max + users),
+                Some(format!("sysctl -w net.netfilter.nf_conntrack_max={max}")),
+            ),
+        })
+    }
+
+    fn memory(&self, limits: &Limits) -> Option<Refusal> {
+        let users = u64::from(self.users);
+        let each = (self.memory / users.max(1)).max(1);
+        let fit = limits.memory.saturating_sub(MEMORY_LEFT) / each;
+        (self.memory + MEMORY_LEFT > limits.memory).then(|| Refusal {
+            sentence: format!(
+                "{users} connections of about {each} bytes need {} MiB, {} MiB are kept free, and {} MiB are available",
+                self.memory >> 20,
+                MEMORY_LEFT >> 20,
+                limits.memory >> 20
+            ),
+            fix: Fix::new(format!("--connections {fit}, or free memory"), None),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::Engines;
+
+    const LIMITS: Limits = Limits {
+        open_files: 20_000,
+        files_left: 2_000_000,
+        ports: (1024, 65_535),
+        memory: 24 << 30,
+        conntrack: None,
+        processes: 60_000,
+    };
+
+    fn planned(users: u32, limits: &Limits, spread: Spread) -> Plan {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files { roots: hostfs::Roots::below(directory.path()) };
+        let engines = Engines::load(None).unwrap();
+        plan(&files, limits, engines.named("mio").unwrap(), users, spread, (1, 1))
+    }
+
+    /// Shows the fleet of half a million users at 20,000 descriptors: everybody has a place, nobody is over the limit.
+    #[test]
+    fn half_a_million_users_need_26_processes_of_each_kind() {
+        let plan = planned(500_000, &LIMITS, Spread::Address);
+        assert_eq!((plan.shards.len(), plan.holders.len()), (26, 26));
+        assert_eq!(plan.shards.iter().map(|shard| shard.users).sum::<u32>(), 500_000);
+        assert_eq!(plan.holders.iter().map(|holder| holder.users).sum::<u32>(), 500_000);
+        assert!(plan.shards.iter().all(|shard| u64::from(shard.users) <= plan.per_process));
+        let mut sources: Vec<IpAddr> = plan.holders.iter().flat_map(|holder| holder.sources.clone()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        assert_eq!(sources.len(), 26, "every holder has an address of its own");
+        assert!(plan.check(&LIMITS).is_ok(), "{:?}", plan.refusals(&LIMITS));
+    }
+
+    /// Shows that a higher descriptor limit needs one process of each kind, with the source addresses that ports ask for.
+    #[test]
+    fn a_higher_limit_collapses_the_fleet() {
+        let limits = Limits { open_files: 1_048_576, ..LIMITS };
+        let plan = planned(500_000, &limits, Spread::Address);
+        assert_eq!((plan.shards.len(), plan.holders.len()), (1, 1));
+        // 64,512 ports, nine tenths of them used: nine addresses.
+        assert_eq!(plan.holders[0].sources.len(), 9);
+    }
+
+    /// Shows that users spread by hash get room for an uneven spread.
+    #[test]
+    fn hashed_users_get_headroom() {
+        assert_eq!(planned(500_000, &LIMITS, Spread::Reuseport).shards.len(), 27);
+    }
+
+    /// Shows that each limit refuses with value seen, value needed and knob.
+    #[test]
+    fn each_limit_refuses_by_name() {
+        for (limits, wanted) in [
+            (Limits { processes: 50, ..LIMITS }, "RLIMIT_NPROC is 50"),
+            (Limits { files_left: 900_000, ..LIMITS }, "fs.file-max leaves 900000"),
+            (Limits { conntrack: Some((262_000, 262_144)), ..LIMITS }, "262000 of 262144 entries free"),
+            (Limits { memory: 2 << 30, ..LIMITS }, "2048 MiB are available"),
+        ] {
+            let plan = planned(500_000, &limits, Spread::Address);
+            let refusals = plan.refusals(&limits);
+            assert_eq!(refusals.len(), 1, "{refusals:?}");
+            assert!(refusals[0].to_string().contains(wanted), "{}", refusals[0]);
         }
-        let files = 2 * users + 128 * processes;
-        if files > limits.files_left {
-            return refuse(
-                format!(
-                    "{files} open files are needed (two a connection), and fs.file-max leaves {}",
-                    limits.files_left
-                ),
-                Fix::new(format!("sysctl -w fs.file-max={}", files * 2), None),
-            );
-        }
-        if let Some((free, max)) = limits.conntrack.filter(|(free, _)| *free < users) {
-            return refuse(
-                format!("conntrack sees loopback here and has {free} of {max} entries free; {users} are needed"),
-                Fix::new(
-                    format!(
-                        "run in a namespace of its own (--netns own), or sysctl -w net.netfilter.nf_conntrack_max={}",
-                        max + users
-                    ),
-                    None,
-                ),
-            );
-        }
-        let needed = self.memory + MEMORY_LEFT;
-        if needed > limits.memory {
-            let each = self.memory / users.max(1);
-            let fit = limits.memory.saturating_sub(MEMORY_LEFT) / each.max(1);
-            return refuse(
-                format!(
-                    "{users} connections of about {each} bytes need {} MiB, {} MiB are kept free, and {} MiB are available",
-                    self.memory >> 20,
-                    MEMORY_LEFT >> 20,
-                    limits.memory >> 20
-                ),
-                Fix::new(format!("--connections {fit}, or free memory"), None),
-            );
-        }
-        Ok(())
     }
 }

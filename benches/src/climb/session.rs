@@ -97,7 +97,9 @@ impl Place {
         let namespace = Namespace::enter(host_namespace)?;
         let machine = Machine::here(results);
         let conntrack = machine.live.conntrack_on_loopback == Some(true);
-        let limits = Limits::read(&Files::default(), conntrack);
+        let files = Files::default();
+        let in_user_namespace = matches!(namespace, Namespace::Own { with_user: true, .. });
+        let limits = Limits::read(&files, conntrack, !in_user_namespace && has_sys_admin(&files));
         if let Namespace::Host { reason } = &namespace {
             if !host_namespace {
                 eprintln!("warning: {}", on_the_host(reason, &limits));
@@ -114,6 +116,12 @@ impl Place {
         let cpus = (self.cpus.server.len(), self.cpus.generator.len());
         plan::plan(&self.machine.files, &self.limits, engine, users, spread, cpus)
     }
+}
+
+/// Whether CAP_SYS_ADMIN is in force (capabilities(7), bit 21).
+fn has_sys_admin(files: &Files) -> bool {
+    let effective = files.field("self/status", "CapEff").and_then(|bits| u64::from_str_radix(&bits, 16).ok());
+    effective.is_some_and(|bits| bits & (1 << 21) != 0)
 }
 
 /// What limits a run in the host's namespace.
