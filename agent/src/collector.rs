@@ -28,7 +28,7 @@ pub trait Collector: Send {
 }
 
 /// Why a collector has no success to report.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The host has no such hardware or feature, or it is switched off. Not worth a warning.
     #[error("no data: {0}")]

@@ -147,10 +147,16 @@ fn push_name(bytes: &mut Vec<u8>, name: &str, part: &[u8]) {
         bytes.extend_from_slice(name.as_bytes());
         return;
     }
-    let (prefix, suffix) = name.split_once('*').unwrap_or((name, ""));
-    bytes.extend_from_slice(prefix.as_bytes());
-    bytes.extend(part.iter().map(|&byte| if byte.is_ascii_alphanumeric() || byte == b'_' { byte } else { b'_' }));
-    bytes.extend_from_slice(suffix.as_bytes());
+    let star = memchr::memchr(b'*', name.as_bytes()).unwrap_or(name.len());
+    bytes.extend_from_slice(&name.as_bytes()[..star]);
+    let at = bytes.len();
+    bytes.extend_from_slice(part);
+    for byte in &mut bytes[at..] {
+        if !(byte.is_ascii_alphanumeric() || *byte == b'_') {
+            *byte = b'_';
+        }
+    }
+    bytes.extend_from_slice(name.as_bytes().get(star + 1..).unwrap_or_default());
 }
 
 /// Writes a help text with `part` in place of each `*`. The catalogue's texts need no escaping, `part` may.
@@ -159,12 +165,13 @@ fn push_help(bytes: &mut Vec<u8>, help: &str, part: &[u8]) {
         bytes.extend_from_slice(help.as_bytes());
         return;
     }
-    for (index, piece) in help.split('*').enumerate() {
-        if index > 0 {
-            push_escaped(bytes, part);
-        }
-        bytes.extend_from_slice(piece.as_bytes());
+    let mut rest = help.as_bytes();
+    while let Some(star) = memchr::memchr(b'*', rest) {
+        bytes.extend_from_slice(&rest[..star]);
+        push_escaped(bytes, part);
+        rest = &rest[star + 1..];
     }
+    bytes.extend_from_slice(rest);
 }
 
 /// Writes `base`, which is in the format already, and `labels` in braces.

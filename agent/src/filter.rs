@@ -1,6 +1,7 @@
 //! Include and exclude expressions over device and field names.
 //!
-//! Names hardly change between scrapes, so each name is matched once and remembered.
+//! Names hardly change between scrapes, so each name is matched once and remembered; and they come in the same order at
+//! each scrape, so that remembering is mostly one comparison with the name that is expected next.
 
 use std::collections::HashMap;
 
@@ -18,7 +19,12 @@ const EXPRESSION_LIMIT: usize = 4096;
 pub struct Filter {
     include: Option<Regex>,
     exclude: Option<Regex>,
-    known: HashMap<Box<[u8]>, bool>,
+    /// Names in the order in which they first came, and whether they are wanted.
+    known: Vec<(Box<[u8]>, bool)>,
+    /// Their places in `known`.
+    places: HashMap<Box<[u8]>, usize>,
+    /// The place that is expected next; after the last name of a scrape comes the first of the next.
+    next: usize,
 }
 
 impl Filter {
@@ -39,7 +45,13 @@ impl Filter {
             );
             Regex::new(expression).with_context(|| format!("{expression:?} is no regular expression")).map(Some)
         };
-        Ok(Self { include: compile(include)?, exclude: compile(exclude)?, known: HashMap::new() })
+        Ok(Self {
+            include: compile(include)?,
+            exclude: compile(exclude)?,
+            known: Vec::new(),
+            places: HashMap::new(),
+            next: 0,
+        })
     }
 
     /// Whether `name` is wanted. Invalid UTF-8 in it is matched as U+FFFD.
@@ -47,17 +59,26 @@ impl Filter {
         if self.include.is_none() && self.exclude.is_none() {
             return true;
         }
-        if let Some(&known) = self.known.get(name) {
-            return known;
-        }
+        let expected = self.known.get(self.next).is_some_and(|(known, _)| **known == *name);
+        let place =
+            if expected { self.next } else { self.places.get(name).copied().unwrap_or_else(|| self.remember(name)) };
+        self.next = if place + 1 == self.known.len() { 0 } else { place + 1 };
+        self.known[place].1
+    }
+
+    /// Matches a new name; its place.
+    fn remember(&mut self, name: &[u8]) -> usize {
         let text = String::from_utf8_lossy(name);
         let wanted = self.include.as_ref().is_none_or(|expression| expression.is_match(&text))
             && !self.exclude.as_ref().is_some_and(|expression| expression.is_match(&text));
         if self.known.len() >= REMEMBERED {
             self.known.clear();
+            self.places.clear();
         }
-        self.known.insert(name.into(), wanted);
-        wanted
+        let place = self.known.len();
+        self.known.push((name.into(), wanted));
+        self.places.insert(name.into(), place);
+        place
     }
 }
 
@@ -88,6 +109,17 @@ mod tests {
         for index in 0..20_000 {
             assert!(!filter.wants(format!("veth{index}").as_bytes()));
         }
-        assert!(filter.known.len() <= REMEMBERED);
+        assert!(filter.known.len() <= REMEMBERED && filter.places.len() == filter.known.len());
+    }
+
+    /// Names that come in another order, twice or not at all are told apart all the same.
+    #[test]
+    fn any_order() {
+        let mut filter = Filter::new("", "^b").unwrap();
+        for order in ["abcd", "abcd", "dcba", "aab", "bb", "xabcd", "d", "cdab"] {
+            for name in order.chars() {
+                assert_eq!(filter.wants(name.to_string().as_bytes()), name != 'b', "{name} of {order}");
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use hostfs::Roots;
 
+use crate::collectors::netdev::links::Links;
 use crate::containers::Shared;
 use crate::filter::Filter;
 
@@ -57,6 +58,8 @@ pub struct Setup {
     pub roots: Roots,
     /// What the container collectors have in common.
     pub shared: Arc<Shared>,
+    /// What the two collectors of network interfaces have in common.
+    pub(crate) links: Arc<Links>,
     values: HashMap<&'static str, Given>,
 }
 
@@ -82,7 +85,7 @@ impl Setup {
                 (flag.name, value)
             })
             .collect();
-        Self { roots, shared: Arc::default(), values }
+        Self { roots, shared: Arc::default(), links: Arc::default(), values }
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: Given) {

@@ -4,16 +4,25 @@
 //! that it knows. Everything is bounded: sysfs gives at most a page per file, and a directory is refused past a limit
 //! that no machine reaches.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RawDirEntry, statat};
+use rustix::io::Errno;
+
 use crate::text::{parse_u64, trim};
-use crate::{Error, Result, read_into};
+use crate::{Error, Result};
 
 /// sysfs shows at most one page of an attribute; on 64 KiB page machines a real attribute still fits in this.
 const VALUE_LIMIT: usize = 4096;
+
+/// What is asked for of a directory at a time: about a hundred entries.
+const DIRECTORY_BYTES: usize = 4096;
 
 /// Most entries that are taken from one directory.
 const ENTRY_LIMIT: usize = 65_536;
@@ -23,7 +32,7 @@ const ENTRY_LIMIT: usize = 65_536;
 /// # Errors
 /// When it cannot be listed, or holds more than 65,536 entries.
 pub fn names(directory: &Path) -> Result<Vec<Vec<u8>>> {
-    listed(directory, |_| true)
+    listed(directory, |_, _| true)
 }
 
 /// As [`names`], only regular files: links and directories are left out.
@@ -31,7 +40,7 @@ pub fn names(directory: &Path) -> Result<Vec<Vec<u8>>> {
 /// # Errors
 /// As [`names`].
 pub fn file_names(directory: &Path) -> Result<Vec<Vec<u8>>> {
-    listed(directory, |entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+    listed(directory, is_file)
 }
 
 /// As [`names`], those that consist of `prefix` and then start with a digit, as `mc[0-9]*` in a shell. No directory,
@@ -45,19 +54,36 @@ pub fn numbered(directory: &Path, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
     Ok(found)
 }
 
-fn listed(directory: &Path, wanted: impl Fn(&std::fs::DirEntry) -> bool) -> Result<Vec<Vec<u8>>> {
+fn listed(directory: &Path, mut wanted: impl FnMut(&OwnedFd, &RawDirEntry<'_>) -> bool) -> Result<Vec<Vec<u8>>> {
+    let failed = |error: Errno| Error::read(directory, error.into());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(directory, flags, Mode::empty()).map_err(failed)?;
+    // On the stack, since most directories of sysfs have a few entries and opendir(3) takes 32 KiB for each.
+    let mut buffer = [MaybeUninit::uninit(); DIRECTORY_BYTES];
+    let mut entries = RawDir::new(&fd, &mut buffer);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(|source| Error::read(directory, source))? {
-        let entry = entry.map_err(|source| Error::read(directory, source))?;
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") || !wanted(&fd, &entry) {
+            continue;
+        }
         if found.len() == ENTRY_LIMIT {
             return Err(Error::TooLarge { path: directory.to_owned(), limit: ENTRY_LIMIT });
         }
-        if wanted(&entry) {
-            found.push(OsString::into_vec(entry.file_name()));
-        }
+        found.push(name.to_vec());
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Whether an entry is a regular file. Some file systems do not say in the listing.
+fn is_file(directory: &OwnedFd, entry: &RawDirEntry<'_>) -> bool {
+    match entry.file_type() {
+        FileType::Unknown => statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile),
+        kind => kind == FileType::RegularFile,
+    }
 }
 
 /// A name of a directory entry as a path component.
@@ -70,9 +96,19 @@ pub fn component(name: &[u8]) -> &OsStr {
 /// # Errors
 /// As the kernel says, or when the file is larger than 4 KiB.
 pub fn value(path: &Path) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    read_into(path, &mut text, VALUE_LIMIT)?;
-    Ok(trim(&text).to_vec())
+    let file = File::open(path).map_err(|source| Error::read(path, source))?;
+    let mut buffer = [0; VALUE_LIMIT + 1];
+    // The kernel hands a value over whole, so that there is nothing to read after it.
+    let length = loop {
+        match (&file).read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result.map_err(|source| Error::read(path, source))?,
+        }
+    };
+    if length > VALUE_LIMIT {
+        return Err(Error::TooLarge { path: path.to_owned(), limit: VALUE_LIMIT });
+    }
+    Ok(trim(&buffer[..length]).to_vec())
 }
 
 /// As [`value`]; `None` when the file is not there.

@@ -27,6 +27,7 @@ pub(crate) const ACKNOWLEDGED: u16 = 0x5;
 pub(crate) const DUMP: u16 = 0x301;
 
 /// A socket in the network namespace of the thread that opened it.
+#[derive(Debug)]
 pub(crate) struct Socket {
     pub fd: OwnedFd,
     source: &'static str,

@@ -20,15 +20,33 @@ const FIRST_READ: usize = 256;
 pub struct Source {
     path: PathBuf,
     limit: usize,
+    /// A first read that leaves room in the buffer and is at most as long has got everything.
+    complete: usize,
     file: Option<File>,
     buffer: Vec<u8>,
     length: usize,
 }
 
+/// sysfs shows at most a page of an attribute (Documentation/filesystems/sysfs.rst).
+const ATTRIBUTE_LIMIT: usize = 4096;
+
 impl Source {
     /// A source that reads at most `limit` bytes of `path`. Nothing is opened yet.
     pub fn new(path: PathBuf, limit: usize) -> Self {
-        Self { path, limit, file: None, buffer: Vec::new(), length: 0 }
+        Self { path, limit, complete: 0, file: None, buffer: Vec::new(), length: 0 }
+    }
+
+    /// A source for an attribute of sysfs, at most 4 KiB, which the kernel hands over whole: that saves the read that
+    /// finds the end. Files of procfs come in pieces of the kernel's choice and are no attributes.
+    pub fn attribute(path: PathBuf) -> Self {
+        Self { complete: ATTRIBUTE_LIMIT, ..Self::new(path, ATTRIBUTE_LIMIT) }
+    }
+
+    /// A source for a table of procfs whose lines have at most `line` bytes. The kernel hands over as many lines as fit in
+    /// a page, 4 KiB or more, so that a shorter answer than that by a line is the whole table. Where the kernel
+    /// walks all its sockets to find the end, the read that is saved is half of the work.
+    pub fn table(path: PathBuf, limit: usize, line: usize) -> Self {
+        Self { complete: ATTRIBUTE_LIMIT - line, ..Self::new(path, limit) }
     }
 
     /// The file's path.
@@ -89,7 +107,7 @@ impl Source {
 
     fn fill(&mut self) -> Result<usize> {
         if let Some(file) = &self.file {
-            match read_from_start(file, &mut self.buffer, self.limit) {
+            match read_from_start(file, &mut self.buffer, self.limit, self.complete) {
                 Ok(Some(length)) => return Ok(length),
                 Ok(None) => return Err(Error::TooLarge { path: self.path.clone(), limit: self.limit }),
                 // The device or process behind the descriptor is gone; a new one may have its name.
@@ -100,7 +118,7 @@ impl Source {
             }
         }
         let file = File::open(&self.path).map_err(|source| Error::read(&self.path, source))?;
-        match read_from_start(&file, &mut self.buffer, self.limit) {
+        match read_from_start(&file, &mut self.buffer, self.limit, self.complete) {
             Ok(Some(length)) => {
                 self.file = Some(file);
                 Ok(length)
@@ -113,7 +131,7 @@ impl Source {
 
 /// Reads until the end, and returns the length; `None` past `limit`. The buffer's length only grows, so that no
 /// byte is cleared twice.
-fn read_from_start(file: &File, buffer: &mut Vec<u8>, limit: usize) -> io::Result<Option<usize>> {
+fn read_from_start(file: &File, buffer: &mut Vec<u8>, limit: usize, complete: usize) -> io::Result<Option<usize>> {
     let mut length = 0;
     loop {
         if length == buffer.len() {
@@ -124,7 +142,12 @@ fn read_from_start(file: &File, buffer: &mut Vec<u8>, limit: usize) -> io::Resul
         }
         match file.read_at(&mut buffer[length..], length as u64) {
             Ok(0) => return Ok(if length > limit { None } else { Some(length) }),
-            Ok(read) => length += read,
+            Ok(read) => {
+                length += read;
+                if length <= complete && length < buffer.len() {
+                    return Ok(Some(length));
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -133,6 +156,8 @@ fn read_from_start(file: &File, buffer: &mut Vec<u8>, limit: usize) -> io::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Add;
+
     use super::*;
 
     /// A file that grows, shrinks, is replaced and passes the limit reads right each time.
@@ -148,6 +173,32 @@ mod tests {
         }
         std::fs::write(&path, vec![b'x'; 10_001]).unwrap();
         assert!(matches!(source.read(), Err(Error::TooLarge { limit: 10_000, .. })));
+    }
+
+    /// An attribute of any length up to the limit reads whole, past it not.
+    #[test]
+    fn attributes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut source = Source::attribute(path.clone());
+        for length in [3, FIRST_READ - 1, FIRST_READ, 0, ATTRIBUTE_LIMIT, 5] {
+            std::fs::write(&path, vec![b'x'; length]).unwrap();
+            assert_eq!(source.read().unwrap().1.len(), length);
+        }
+        std::fs::write(&path, vec![b'x'; ATTRIBUTE_LIMIT + 1]).unwrap();
+        assert!(matches!(source.read(), Err(Error::TooLarge { .. })));
+    }
+
+    /// A table of any length reads whole.
+    #[test]
+    fn tables() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut source = Source::table(path.clone(), 100_000, 128);
+        for lines in [1, 2, 31, 32, 500, 0, 33] {
+            std::fs::write(&path, "x".repeat(127).add("\n").repeat(lines)).unwrap();
+            assert_eq!(source.read().unwrap().1.len(), lines * 128);
+        }
     }
 
     /// A live procfs file gives new text through the same descriptor.

@@ -56,7 +56,7 @@ struct Cpufreq {
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
     let directory = setup.roots.sys("devices/system/cpu");
     Ok(Box::new(Cpufreq {
-        present: Source::new(directory.join("online"), 4096),
+        present: Source::attribute(directory.join("online")),
         directory,
         seen: None,
         cpus: Vec::new(),
@@ -98,7 +98,7 @@ impl Cpufreq {
         for name in attributes::numbered(&self.directory, b"cpu")? {
             let directory = self.directory.join(attributes::component(&name)).join("cpufreq");
             if directory.exists() {
-                let source = |file: &str| Source::new(directory.join(file), 4096);
+                let source = |file: &str| Source::attribute(directory.join(file));
                 self.cpus.push(Cpu {
                     number: name[3..].to_vec(),
                     rates: RATES.map(|(_, file)| source(file)),

@@ -3,7 +3,11 @@
 //! The counters come over netlink from the agent's own network namespace, as node_exporter's do; from `net/dev` when
 //! `--path.procfs` is a copy of a host's files rather than a procfs.
 
-use hostfs::link::{self, Counters};
+pub(crate) mod links;
+
+use std::sync::Arc;
+
+use hostfs::link::Counters;
 use hostfs::{attributes, net_dev};
 use rustix::fs::{PROC_SUPER_MAGIC, statfs};
 
@@ -12,6 +16,7 @@ use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
 use crate::filter::Filter;
 use crate::flags::{Setup, switch, text};
+use links::Links;
 
 /// See [`crate::collector`].
 pub static SPEC: Spec = Spec {
@@ -103,7 +108,7 @@ static BOTH: [&Row; 7] =
     [&RX_BYTES, &RX_COMPRESSED, &RX_NOHANDLER, &RX_PACKETS, &TX_BYTES, &TX_COMPRESSED, &TX_PACKETS];
 
 enum Source {
-    Netlink(link::Reader),
+    Netlink(Arc<Links>),
     File(net_dev::Reader),
 }
 
@@ -129,7 +134,7 @@ fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
     let procfs = &setup.roots.procfs;
     let is_live = statfs(procfs).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC);
     let source = if is_live && setup.is_on("collector.netdev.netlink") {
-        Source::Netlink(link::Reader::default())
+        Source::Netlink(setup.links.clone())
     } else {
         Source::File(net_dev::Reader::new(&setup.roots))
     };
@@ -160,7 +165,9 @@ impl Collector for Netdev {
             seen += 1;
         };
         match source {
-            Source::Netlink(reader) => reader.read(keep)?,
+            Source::Netlink(links) => {
+                links.second(|links| links.iter().for_each(|link| keep(&link.name, link.counters)))?
+            }
             Source::File(reader) => {
                 for interface in reader.read()?.interfaces() {
                     let interface = interface?;

@@ -62,7 +62,7 @@ impl Collector for Time {
 
 fn discover(directory: &std::path::Path) -> Result<Vec<(Vec<u8>, Source, Source)>, Failure> {
     let names = attributes::numbered(directory, b"clocksource")?;
-    let source = |name: &[u8], file| Source::new(directory.join(attributes::component(name)).join(file), 4096);
+    let source = |name: &[u8], file| Source::attribute(directory.join(attributes::component(name)).join(file));
     let device = |name: &Vec<u8>| {
         let number = name[b"clocksource".len()..].to_vec();
         (number, source(name, "available_clocksource"), source(name, "current_clocksource"))

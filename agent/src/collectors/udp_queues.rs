@@ -17,12 +17,15 @@ pub static SPEC: Spec = Spec { metrics: METRICS, flags: &[], build };
 /// About 128 bytes a socket: two million sockets.
 const LIMIT: usize = 256 << 20;
 
+/// More than a line of either file takes: addresses have a fixed width, the other fields are numbers.
+const LINE: usize = 512;
+
 struct UdpQueues {
     sources: [(&'static str, Source); 2],
 }
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
-    let source = |name: &str| Source::new(setup.roots.proc(name), LIMIT);
+    let source = |name: &str| Source::table(setup.roots.proc(name), LIMIT, LINE);
     Ok(Box::new(UdpQueues { sources: [("v4", source("net/udp")), ("v6", source("net/udp6"))] }))
 }
 

@@ -208,7 +208,21 @@ fn work(slots: &Slots, pool: &Pool) {
     }
 }
 
+/// A point in the life of a worker. Where one collector ends the next begins, so that each needs one look at the clocks.
+#[derive(Clone, Copy)]
+struct Stamp {
+    at: Instant,
+    spent: Spent,
+}
+
+impl Stamp {
+    fn now() -> Self {
+        Self { at: Instant::now(), spent: Spent::now() }
+    }
+}
+
 fn run_batch(slots: &Slots, batch: &Batch) {
+    let mut began = Stamp::now();
     while !batch.closed.load(Ordering::Relaxed) {
         let index = batch.next.fetch_add(1, Ordering::Relaxed);
         if index >= slots.len() {
@@ -219,7 +233,7 @@ fn run_batch(slots: &Slots, batch: &Batch) {
         }
         // A locked slot is still running for an earlier scrape: this one passes it by.
         if let Some(mut slot) = slots[index].as_ref().and_then(try_lock) {
-            run_collector(&mut slot, COLLECTORS[index].name);
+            began = run_collector(&mut slot, COLLECTORS[index].name, began);
             slot.batch = batch.number;
         }
         if batch.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -228,8 +242,8 @@ fn run_batch(slots: &Slots, batch: &Batch) {
     }
 }
 
-fn run_collector(slot: &mut Slot, name: &'static str) {
-    let (started, before) = (Instant::now(), Spent::now());
+/// Runs a collector that begins at `began`; returns when it ended.
+fn run_collector(slot: &mut Slot, name: &'static str, began: Stamp) -> Stamp {
     slot.part.clear();
     let Slot { collector, part, .. } = slot;
     // A panic is a bug in one collector; the others must go on. Its state stays as it is: every collector rewrites its
@@ -238,21 +252,22 @@ fn run_collector(slot: &mut Slot, name: &'static str) {
         part.cut_to_whole_lines();
         Err(Failure::Broken("the collector panicked; the log has the place".into()))
     });
-    let spent = Spent::now().since(before);
-    slot.duration = started.elapsed();
-    slot.totals.add(spent, slot.part.as_bytes().len(), slot.part.samples());
+    let ended = Stamp::now();
+    slot.duration = ended.at.duration_since(began.at);
+    slot.totals.add(ended.spent.since(began.spent), slot.part.as_bytes().len(), slot.part.samples());
     report_change(name, &slot.outcome, &result);
     slot.outcome = match result {
         Ok(()) => Outcome::Success,
         Err(failure) => Outcome::Failed(failure),
     };
+    ended
 }
 
 /// Logs a failure when it begins, changes or ends, not at every scrape.
 fn report_change(name: &str, before: &Outcome, now: &Result<(), Failure>) {
     match (before, now) {
         (Outcome::Failed(Failure::Broken(_)), Ok(())) => tracing::info!(collector = name, "works again"),
-        (Outcome::Failed(old), Err(new)) if old.to_string() == new.to_string() => {}
+        (Outcome::Failed(old), Err(new)) if old == new => {}
         (_, Err(Failure::NoData(reason))) => tracing::debug!(collector = name, reason, "no data"),
         (_, Err(Failure::Broken(reason))) => tracing::warn!(collector = name, reason, "failed"),
         (_, Ok(())) => {}

@@ -8,9 +8,6 @@ use super::{CORE_THROTTLES, ISOLATED, ONLINE, PACKAGE_THROTTLES};
 use crate::collector::Failure;
 use crate::exposition::Page;
 
-/// Largest of the files that are read here.
-const LIMIT: usize = 4096;
-
 /// The files of one CPU that were there when the list of CPUs last changed. Most CPUs of virtual machines have none,
 /// and asking for files that are not there costs as much as reading them.
 struct Files {
@@ -40,8 +37,8 @@ impl Topology {
     pub(super) fn new(roots: &Roots) -> Self {
         let directory = roots.sys("devices/system/cpu");
         Self {
-            present: Source::new(directory.join("present"), LIMIT),
-            isolated: Source::new(directory.join("isolated"), LIMIT),
+            present: Source::attribute(directory.join("present")),
+            isolated: Source::attribute(directory.join("isolated")),
             directory,
             seen: None,
             cpus: Vec::new(),
@@ -93,7 +90,7 @@ impl Topology {
         for name in attributes::numbered(&self.directory, b"cpu")? {
             let directory = self.directory.join(attributes::component(&name));
             let id = |file: &str| attributes::number(&directory.join("topology").join(file)).ok();
-            let source = |path: PathBuf| path.exists().then(|| Source::new(path, LIMIT));
+            let source = |path: PathBuf| path.exists().then(|| Source::attribute(path));
             let throttle = |file: &str| source(directory.join("thermal_throttle").join(file));
             let throttles = id("physical_package_id").zip(id("core_id")).map(|(package, core)| Throttles {
                 package,

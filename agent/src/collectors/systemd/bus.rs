@@ -59,13 +59,21 @@ pub(super) struct Unit {
 type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// Asks the manager behind the bus at `address`, and every loaded unit that is `wanted` for its properties.
-pub(super) fn read(address: &str, extras: Extras, wanted: impl FnMut(&str) -> bool) -> anyhow::Result<Manager> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+///
+/// # Errors
+/// One sentence: there is no such bus, it refuses, or it does not answer in time.
+pub(super) fn read(address: &str, extras: Extras, wanted: impl FnMut(&str) -> bool) -> Result<Manager, String> {
+    // Most hosts that have no systemd have no bus either: that is seen before a runtime is made for asking it.
+    if let Some(path) = address.strip_prefix("unix:path=").filter(|path| !path.contains([',', ';', '%'])) {
+        std::fs::metadata(path).map_err(|error| error.to_string())?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
     let answer = runtime.block_on(async { timeout(LIMIT, ask(address, extras, wanted)).await });
     runtime.shutdown_background();
     match answer {
-        Ok(answer) => Ok(answer?),
-        Err(_) => anyhow::bail!("no answer after {} s", LIMIT.as_secs()),
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer after {} s", LIMIT.as_secs())),
     }
 }
 
