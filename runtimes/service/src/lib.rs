@@ -9,6 +9,7 @@
 //! An engine is a `main` that calls [`run`] with a function: it gets a [`Shard`] (a bound listener, a handler, a
 //! descriptor that becomes readable when it is time to stop) and moves bytes until every connection has ended.
 
+#[cfg_attr(not(feature = "admin"), path = "admin_absent.rs")]
 mod admin;
 mod args;
 mod clock;

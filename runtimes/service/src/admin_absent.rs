@@ -1,0 +1,26 @@
+//! What stands for `--admin` in a build without the feature `admin`: a refusal.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use wire::{Format, Protocol};
+
+use crate::counters::Counters;
+use crate::{Engine, Error};
+
+/// What the metrics would be labelled with.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "nothing reads the labels of metrics that are not served")]
+pub(crate) struct Labels {
+    pub(crate) engine: Engine,
+    pub(crate) protocol: Protocol,
+    pub(crate) format: Format,
+}
+
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    Err(Error::Usage(format!("--admin {address}: this server was built without its feature admin")))
+}
+
+pub(crate) fn start(_: TcpListener, _: Labels, _: Vec<Arc<Counters>>) -> Result<(), Error> {
+    Ok(())
+}
