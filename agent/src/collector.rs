@@ -33,15 +33,19 @@ pub enum Failure {
     /// The host has no such hardware or feature, or it is switched off. Not worth a warning.
     #[error("no data: {0}")]
     NoData(String),
+    /// The same, because a file is missing. Not put into words until somebody wants to read them, since on most hosts a
+    /// third of the collectors says this at each scrape.
+    #[error("no data: {0}")]
+    Missing(hostfs::Error),
     /// Something is wrong: the message names file and line.
     #[error("{0}")]
     Broken(String),
 }
 
 impl Failure {
-    /// A failed reader: a missing file is [`Failure::NoData`], everything else [`Failure::Broken`].
+    /// A failed reader: a missing file is [`Failure::Missing`], everything else [`Failure::Broken`].
     pub fn missing_is_no_data(error: hostfs::Error) -> Self {
-        if error.is_not_found() { Self::NoData(error.to_string()) } else { error.into() }
+        if error.is_not_found() { Self::Missing(error) } else { error.into() }
     }
 }
 

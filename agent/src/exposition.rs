@@ -200,7 +200,9 @@ fn push_labels(bytes: &mut Vec<u8>, base: &[u8], labels: Labels<'_>) {
 
 /// Writes text with `\`, `"` and newline escaped and invalid UTF-8 replaced by U+FFFD.
 pub(crate) fn push_escaped(bytes: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|&byte| byte.is_ascii() && byte != b'\\' && byte != b'"' && byte != b'\n') {
+    // Every byte is looked at, so that the compiler can look at many at once.
+    let is_special = |byte: u8| !byte.is_ascii() | (byte == b'\\') | (byte == b'"') | (byte == b'\n');
+    if !text.iter().fold(false, |found, &byte| found | is_special(byte)) {
         bytes.extend_from_slice(text);
         return;
     }

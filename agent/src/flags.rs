@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use hostfs::Roots;
+use hostfs::{Roots, link, stat};
 
-use crate::collectors::netdev::links::Links;
+use crate::collectors::twice::Twice;
 use crate::containers::Shared;
 use crate::filter::Filter;
 
@@ -58,8 +58,10 @@ pub struct Setup {
     pub roots: Roots,
     /// What the container collectors have in common.
     pub shared: Arc<Shared>,
-    /// What the two collectors of network interfaces have in common.
-    pub(crate) links: Arc<Links>,
+    /// What `netclass` and `netdev` both ask for.
+    pub(crate) links: Arc<Twice<link::Reader>>,
+    /// What `cpu` and `stat` both read.
+    pub(crate) stat: Arc<Twice<stat::Reader>>,
     values: HashMap<&'static str, Given>,
 }
 
@@ -85,7 +87,9 @@ impl Setup {
                 (flag.name, value)
             })
             .collect();
-        Self { roots, shared: Arc::default(), links: Arc::default(), values }
+        let links = Arc::new(Twice::new(link::Reader::default()));
+        let stat = Arc::new(Twice::new(stat::Reader::new(&roots)));
+        Self { roots, shared: Arc::default(), links, stat, values }
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: Given) {

@@ -37,6 +37,29 @@ pub enum Error {
     },
 }
 
+/// Equal errors read the same.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Read { path, source }, Self::Read { path: other_path, source: other_source }) => {
+                path == other_path
+                    && source.raw_os_error() == other_source.raw_os_error()
+                    && (source.raw_os_error().is_some() || source.to_string() == other_source.to_string())
+            }
+            (
+                Self::Format { path, line, seen },
+                Self::Format { path: other_path, line: other_line, seen: other_seen },
+            ) => (path, line, seen) == (other_path, other_line, other_seen),
+            (Self::TooLarge { path, limit }, Self::TooLarge { path: other_path, limit: other_limit }) => {
+                (path, limit) == (other_path, other_limit)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Error {}
+
 impl Error {
     /// A failed open or read of `path`.
     pub fn read(path: &Path, source: io::Error) -> Self {

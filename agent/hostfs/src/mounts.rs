@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::text::{fields, lines};
 use crate::{Error, Result, Roots, Source};
 
@@ -29,6 +31,9 @@ pub struct Mount<'a> {
 pub struct Reader {
     /// In order of preference; the bool says whether it is a mountinfo file.
     sources: [(Source, bool); 4],
+    /// The one that was read last.
+    current: Option<usize>,
+    is_live: bool,
 }
 
 impl Reader {
@@ -42,7 +47,19 @@ impl Reader {
                 source("1/mounts", false),
                 source("mounts", false),
             ],
+            current: None,
+            is_live: roots.has_live_proc(),
         }
+    }
+
+    /// Whether a file system may have been mounted, unmounted or changed since the last read. The kernel tells whoever
+    /// polls the file (proc_pid_mounts(5)); it does not tell when an error turns a file system read-only. Always true of
+    /// a copy of a host's files.
+    pub fn has_changed(&self) -> bool {
+        let file = self.current.filter(|_| self.is_live).and_then(|current| self.sources[current].0.file());
+        let Some(file) = file else { return true };
+        let mut asked = [PollFd::new(file, PollFlags::PRI)];
+        !matches!(poll(&mut asked, Some(&Timespec::default())), Ok(0))
     }
 
     /// The mounts now.
@@ -51,9 +68,11 @@ impl Reader {
     /// That of the last file, when none can be read.
     pub fn read(&mut self) -> Result<Mounts<'_>> {
         let mut last = Ok(());
-        for (source, is_info) in &mut self.sources {
+        self.current = None;
+        for (index, (source, is_info)) in self.sources.iter_mut().enumerate() {
             last = source.refresh();
             if last.is_ok() {
+                self.current = Some(index);
                 let (path, text) = source.text();
                 return Ok(Mounts { path, text, is_info: *is_info });
             }

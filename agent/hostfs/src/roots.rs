@@ -4,7 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FsWord, PROC_SUPER_MAGIC, statfs};
+
 use crate::{Error, Result};
+
+/// File system type of sysfs (statfs(2)).
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
 
 /// Mount points of the kernel's file systems. The default is the live host.
 #[derive(Clone, Debug)]
@@ -29,6 +34,16 @@ impl Roots {
     /// Roots below one directory that mirrors a host: `DIR/proc`, `DIR/sys`, `DIR/udev`, and `DIR` itself as root.
     pub fn below(dir: &Path) -> Self {
         Self { procfs: dir.join("proc"), sysfs: dir.join("sys"), rootfs: dir.to_owned(), udev_data: dir.join("udev") }
+    }
+
+    /// Whether `procfs` is a procfs, and not a copy of a host's files.
+    pub fn has_live_proc(&self) -> bool {
+        statfs(&self.procfs).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC)
+    }
+
+    /// Whether `sysfs` is a sysfs, and not a copy of a host's files.
+    pub fn has_live_sys(&self) -> bool {
+        statfs(&self.sysfs).is_ok_and(|found| found.f_type == SYSFS_MAGIC)
     }
 
     /// A path below procfs.

@@ -49,6 +49,11 @@ impl Source {
         Self { complete: ATTRIBUTE_LIMIT - line, ..Self::new(path, limit) }
     }
 
+    /// The open file; `None` before the first read and after a failed one.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path

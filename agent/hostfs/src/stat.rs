@@ -108,6 +108,11 @@ impl Reader {
         parse(path, text, &mut self.stat)?;
         Ok(&self.stat)
     }
+
+    /// What the last successful [`Reader::read`] returned.
+    pub fn last(&self) -> &Stat {
+        &self.stat
+    }
 }
 
 /// Parses the file's text into `stat`, whose memory is used again.

@@ -39,7 +39,7 @@ struct Arp {
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
     Ok(Box::new(Arp {
-        source: Source::new(setup.roots.proc("net/arp"), LIMIT),
+        source: Source::table(setup.roots.proc("net/arp"), LIMIT, 512),
         filter: setup.filter("collector.arp.device-include", "collector.arp.device-exclude")?,
         counts: Vec::new(),
     }))

@@ -3,8 +3,11 @@
 mod info;
 mod topology;
 
+use std::sync::Arc;
+
 use hostfs::stat::{self, CpuTimes};
 
+use super::twice::Twice;
 use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
 use crate::flags::{Setup, switch, text};
@@ -85,7 +88,7 @@ const MODES: [(&[u8], fn(&CpuTimes) -> u64); 8] = [
 ];
 
 struct Cpu {
-    reader: stat::Reader,
+    stat: Arc<Twice<stat::Reader>>,
     /// What was exported last, so that no counter falls.
     exported: Vec<stat::Cpu>,
     ticks_per_second: f64,
@@ -96,7 +99,7 @@ struct Cpu {
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
     Ok(Box::new(Cpu {
-        reader: stat::Reader::new(&setup.roots),
+        stat: setup.stat.clone(),
         exported: Vec::new(),
         ticks_per_second: stat::clock_ticks() as f64,
         guest: setup.is_on("collector.cpu.guest"),
@@ -110,8 +113,7 @@ impl Collector for Cpu {
         if let Some(info) = &mut self.info {
             info.collect(page)?;
         }
-        let stat = self.reader.read()?;
-        keep_rising(&mut self.exported, &stat.cpus);
+        self.stat.first(|stat| keep_rising(&mut self.exported, &stat.last().cpus))?;
         let mut family = page.family(&SECONDS);
         for cpu in &self.exported {
             let mut digits = itoa::Buffer::new();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hostfs::mounts;
-use rustix::fs::StatFs;
+use rustix::fs::{StatFs, StatVfsMountFlags};
 
 use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
@@ -99,6 +99,10 @@ struct Filesystem {
     fs_types: Filter,
     prober: Prober,
     mounted: Vec<Mounted>,
+    /// Whether `mounted` is what the file said at the last scrape.
+    is_known: bool,
+    /// Whether the mounts are those of this host's kernel.
+    is_live: bool,
 }
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
@@ -114,12 +118,32 @@ fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
         fs_types: setup.filter("collector.filesystem.fs-types-include", "collector.filesystem.fs-types-exclude")?,
         prober: Prober::new(timeout.max(Duration::from_millis(1))),
         mounted: Vec::new(),
+        is_known: false,
+        is_live: setup.roots.has_live_proc(),
     }))
 }
 
 impl Collector for Filesystem {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        let Self { reader, rootfs, mount_points, fs_types, prober, mounted } = self;
+        if !self.is_known || self.reader.has_changed() {
+            self.read_mounts()?;
+        }
+        self.ask();
+        // The kernel does not tell when an error turns a file system read-only; statfs(2) does.
+        if self.is_live && self.mounted.iter().any(Mounted::differs) {
+            self.read_mounts()?;
+            self.ask();
+        }
+        write(page, &self.mounted);
+        Ok(())
+    }
+}
+
+impl Filesystem {
+    /// Reads which wanted file systems are mounted. States of those that were known before stay.
+    fn read_mounts(&mut self) -> Result<(), Failure> {
+        self.is_known = false;
+        let Self { reader, rootfs, mount_points, fs_types, mounted, .. } = self;
         let mut seen = 0;
         for mount in reader.read()?.mounts() {
             let mount = mount?;
@@ -151,16 +175,27 @@ impl Collector for Filesystem {
             seen += 1;
         }
         mounted.truncate(seen);
-        for mount in &mut *mounted {
-            let answer = prober.ask(&mount.path, &mount.fs_type);
-            mount.state = match answer {
+        self.is_known = true;
+        Ok(())
+    }
+
+    /// Asks every mount for its space.
+    fn ask(&mut self) {
+        for mount in &mut self.mounted {
+            mount.state = match self.prober.ask(&mount.path, &mount.fs_type) {
                 Answer::Space(space) => State::Answered(space),
                 Answer::Error(errno) => State::Failed(errno_text(errno)),
                 Answer::Silent => State::Failed(TIMEOUT.to_vec()),
             };
         }
-        write(page, mounted);
-        Ok(())
+    }
+}
+
+impl Mounted {
+    /// Whether statfs said otherwise than the list of mounts whether the file system can be written.
+    fn differs(&self) -> bool {
+        let State::Answered(space) = &self.state else { return false };
+        (space.f_flags as u64 & StatVfsMountFlags::RDONLY.bits() != 0) != self.read_only
     }
 }
 

@@ -68,6 +68,7 @@ pub mod textfile;
 pub mod thermal_zone;
 pub mod time;
 pub mod timex;
+pub(crate) mod twice;
 pub mod udp_queues;
 pub mod uname;
 pub mod vmstat;

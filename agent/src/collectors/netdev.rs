@@ -3,20 +3,17 @@
 //! The counters come over netlink from the agent's own network namespace, as node_exporter's do; from `net/dev` when
 //! `--path.procfs` is a copy of a host's files rather than a procfs.
 
-pub(crate) mod links;
-
 use std::sync::Arc;
 
-use hostfs::link::Counters;
+use hostfs::link::{self, Counters};
 use hostfs::{attributes, net_dev};
-use rustix::fs::{PROC_SUPER_MAGIC, statfs};
 
+use super::twice::Twice;
 use crate::catalogue::{Metric, counter};
 use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
 use crate::filter::Filter;
 use crate::flags::{Setup, switch, text};
-use links::Links;
 
 /// See [`crate::collector`].
 pub static SPEC: Spec = Spec {
@@ -108,7 +105,7 @@ static BOTH: [&Row; 7] =
     [&RX_BYTES, &RX_COMPRESSED, &RX_NOHANDLER, &RX_PACKETS, &TX_BYTES, &TX_COMPRESSED, &TX_PACKETS];
 
 enum Source {
-    Netlink(Arc<Links>),
+    Netlink(Arc<Twice<link::Reader>>),
     File(net_dev::Reader),
 }
 
@@ -131,9 +128,7 @@ struct Netdev {
 }
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
-    let procfs = &setup.roots.procfs;
-    let is_live = statfs(procfs).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC);
-    let source = if is_live && setup.is_on("collector.netdev.netlink") {
+    let source = if setup.roots.has_live_proc() && setup.is_on("collector.netdev.netlink") {
         Source::Netlink(setup.links.clone())
     } else {
         Source::File(net_dev::Reader::new(&setup.roots))
@@ -166,7 +161,7 @@ impl Collector for Netdev {
         };
         match source {
             Source::Netlink(links) => {
-                links.second(|links| links.iter().for_each(|link| keep(&link.name, link.counters)))?
+                links.second(|links| links.last().iter().for_each(|link| keep(&link.name, link.counters)))?;
             }
             Source::File(reader) => {
                 for interface in reader.read()?.interfaces() {

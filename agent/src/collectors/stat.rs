@@ -1,7 +1,10 @@
 //! `stat`: boot time, forks, interrupts, context switches, runnable and blocked tasks.
 
+use std::sync::Arc;
+
 use hostfs::stat;
 
+use super::twice::Twice;
 use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
 use crate::flags::{Setup, switch};
@@ -28,35 +31,39 @@ pub static SPEC: Spec =
     Spec { metrics: METRICS, flags: &[switch("collector.stat.softirq", false, "Export node_softirqs_total")], build };
 
 struct Stat {
-    reader: stat::Reader,
+    stat: Arc<Twice<stat::Reader>>,
     softirq: bool,
 }
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
-    Ok(Box::new(Stat { reader: stat::Reader::new(&setup.roots), softirq: setup.is_on("collector.stat.softirq") }))
+    Ok(Box::new(Stat { stat: setup.stat.clone(), softirq: setup.is_on("collector.stat.softirq") }))
 }
 
 impl Collector for Stat {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        let stat = self.reader.read()?;
-        for (metric, value) in [
-            (&INTERRUPTS, stat.interrupts),
-            (&CONTEXT_SWITCHES, stat.context_switches),
-            (&FORKS, stat.forks),
-            (&BOOT_TIME, stat.boot_time_seconds),
-            (&RUNNING, stat.procs_running),
-            (&BLOCKED, stat.procs_blocked),
-        ] {
-            if let Some(value) = value {
-                page.single(metric, value);
-            }
-        }
-        if self.softirq && stat.softirqs.is_some() {
-            let mut family = page.family(&SOFTIRQS);
-            for (vector, count) in stat::SOFTIRQS.iter().zip(stat.softirqs_by_kind) {
-                family.sample(&[("vector", vector.as_bytes())], count);
-            }
-        }
+        let softirq = self.softirq;
+        self.stat.second(|stat| write(page, stat.last(), softirq))?;
         Ok(())
+    }
+}
+
+fn write(page: &mut Page, stat: &stat::Stat, softirq: bool) {
+    for (metric, value) in [
+        (&INTERRUPTS, stat.interrupts),
+        (&CONTEXT_SWITCHES, stat.context_switches),
+        (&FORKS, stat.forks),
+        (&BOOT_TIME, stat.boot_time_seconds),
+        (&RUNNING, stat.procs_running),
+        (&BLOCKED, stat.procs_blocked),
+    ] {
+        if let Some(value) = value {
+            page.single(metric, value);
+        }
+    }
+    if softirq && stat.softirqs.is_some() {
+        let mut family = page.family(&SOFTIRQS);
+        for (vector, count) in stat::SOFTIRQS.iter().zip(stat.softirqs_by_kind) {
+            family.sample(&[("vector", vector.as_bytes())], count);
+        }
     }
 }

@@ -160,14 +160,14 @@ impl Engine {
     fn assemble(&mut self, batch: &Batch) -> Page {
         let mut page = self.pages.take();
         let reports = self.own.begin();
-        for (index, entry) in COLLECTORS.iter().enumerate().filter(|(index, _)| batch.selection.has(*index)) {
+        for index in (0..COLLECTORS.len()).filter(|index| batch.selection.has(*index)) {
             let slot = self.slots[index].as_ref().and_then(try_lock);
             match slot.as_ref().filter(|slot| slot.batch == batch.number) {
                 Some(slot) => {
                     page.extend_from_slice(slot.part.as_bytes());
-                    reports.ran(entry.name, slot);
+                    reports.ran(index, slot);
                 }
-                None => reports.timed_out(entry.name),
+                None => reports.timed_out(index),
             }
         }
         reports.write(&mut page);
@@ -269,6 +269,7 @@ fn report_change(name: &str, before: &Outcome, now: &Result<(), Failure>) {
         (Outcome::Failed(Failure::Broken(_)), Ok(())) => tracing::info!(collector = name, "works again"),
         (Outcome::Failed(old), Err(new)) if old == new => {}
         (_, Err(Failure::NoData(reason))) => tracing::debug!(collector = name, reason, "no data"),
+        (_, Err(Failure::Missing(reason))) => tracing::debug!(collector = name, %reason, "no data"),
         (_, Err(Failure::Broken(reason))) => tracing::warn!(collector = name, reason, "failed"),
         (_, Ok(())) => {}
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::engine::{Outcome, Slot};
+use crate::collector::{COLLECTORS, Entry};
 use crate::cost::Spent;
-use crate::exposition;
+use crate::exposition::{self, Rendered};
 
 crate::metrics! {
     DURATION = gauge("node_scrape_collector_duration_seconds").labels(&["collector"]).unit("seconds")
@@ -49,16 +50,31 @@ impl Totals {
 
 #[derive(Debug)]
 struct Report {
-    name: &'static str,
+    /// Place of the collector in the table.
+    place: usize,
     /// `None` when the collector did not end in time.
     ran: Option<(bool, Duration, Totals)>,
 }
 
 /// Collects the reports of one page; kept for its memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writer {
+    /// The label of each collector of the table, escaped once for the seven families of every scrape.
+    labels: Vec<Rendered>,
     reports: Vec<Report>,
     page: exposition::Page,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        let label = |entry: &Entry| {
+            let mut label = Rendered::default();
+            label.push("collector", entry.name.as_bytes());
+            label
+        };
+        let labels = COLLECTORS.iter().map(label).collect();
+        Self { labels, reports: Vec::new(), page: exposition::Page::default() }
+    }
 }
 
 impl Writer {
@@ -68,38 +84,35 @@ impl Writer {
         self
     }
 
-    pub(super) fn ran(&mut self, name: &'static str, slot: &Slot) {
+    pub(super) fn ran(&mut self, place: usize, slot: &Slot) {
         let success = matches!(slot.outcome, Outcome::Success);
-        self.reports.push(Report { name, ran: Some((success, slot.duration, slot.totals)) });
+        self.reports.push(Report { place, ran: Some((success, slot.duration, slot.totals)) });
     }
 
-    pub(super) fn timed_out(&mut self, name: &'static str) {
-        self.reports.push(Report { name, ran: None });
+    pub(super) fn timed_out(&mut self, place: usize) {
+        self.reports.push(Report { place, ran: None });
     }
 
     pub(super) fn write(&mut self, bytes: &mut Vec<u8>) {
-        let Self { reports, page } = self;
-        let finished = || reports.iter().filter_map(|report| Some((label(report.name), report.ran?)));
+        let Self { labels, reports, page } = self;
+        let label = |report: &Report| &labels[report.place];
+        let finished = || reports.iter().filter_map(|report| Some((label(report), report.ran?)));
         let mut family = page.family(&DURATION);
-        finished().for_each(|(name, (_, duration, _))| _ = family.sample(&name, duration.as_secs_f64()));
+        finished().for_each(|(label, (_, duration, _))| _ = family.sample_of(label, &[], duration.as_secs_f64()));
         let mut family = page.family(&SUCCESS);
         for report in &*reports {
-            family.sample(&label(report.name), report.ran.is_some_and(|(success, ..)| success));
+            family.sample_of(label(report), &[], report.ran.is_some_and(|(success, ..)| success));
         }
         let mut family = page.family(&TIMED_OUT);
-        reports.iter().for_each(|report| _ = family.sample(&label(report.name), report.ran.is_none()));
+        reports.iter().for_each(|report| _ = family.sample_of(label(report), &[], report.ran.is_none()));
         let mut family = page.family(&CPU);
-        finished().for_each(|(name, (.., totals))| _ = family.sample(&name, totals.spent.cpu_ns as f64 / 1e9));
+        finished().for_each(|(label, (.., totals))| _ = family.sample_of(label, &[], totals.spent.cpu_ns as f64 / 1e9));
         let mut family = page.family(&ALLOCATIONS);
-        finished().for_each(|(name, (.., totals))| _ = family.sample(&name, totals.spent.allocations));
+        finished().for_each(|(label, (.., totals))| _ = family.sample_of(label, &[], totals.spent.allocations));
         let mut family = page.family(&BYTES);
-        finished().for_each(|(name, (.., totals))| _ = family.sample(&name, totals.bytes as u64));
+        finished().for_each(|(label, (.., totals))| _ = family.sample_of(label, &[], totals.bytes as u64));
         let mut family = page.family(&SAMPLES);
-        finished().for_each(|(name, (.., totals))| _ = family.sample(&name, totals.samples));
+        finished().for_each(|(label, (.., totals))| _ = family.sample_of(label, &[], totals.samples));
         bytes.extend_from_slice(page.as_bytes());
     }
-}
-
-fn label(name: &'static str) -> [(&'static str, &'static [u8]); 1] {
-    [("collector", name.as_bytes())]
 }

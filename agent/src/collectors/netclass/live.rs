@@ -5,23 +5,15 @@
 
 use std::sync::Arc;
 
-use hostfs::link::{Address, Link};
-use rustix::fs::statfs;
+use hostfs::link::{Address, Link, Reader};
 
 use super::{ADDRESS, ALIAS, BROADCAST, DUPLEX, Interface, OPERSTATE, Origin, ROWS, row};
 use crate::collector::Failure;
-use crate::collectors::netdev::links::Links;
+use crate::collectors::twice::Twice;
 use crate::flags::Setup;
-
-/// File system type of sysfs (statfs(2)).
-const SYSFS_MAGIC: rustix::fs::FsWord = 0x6265_6572;
 
 /// Words of `operstate`, by the kernel's number (IF_OPER_* in include/uapi/linux/if.h).
 const OPERSTATES: [&str; 7] = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];
-
-/// Interfaces whose lasting files are read anew at each scrape, in turn. Name, number and address tell when they
-/// change; this is for a change that leaves no such trace, such as renaming there and back.
-const REFRESHED: usize = 2;
 
 /// For which interface of netlink's the lasting files of an interface were read.
 #[derive(Clone, Copy, PartialEq)]
@@ -31,7 +23,7 @@ struct Known {
 }
 
 pub(super) struct Live {
-    links: Arc<Links>,
+    links: Arc<Twice<Reader>>,
     /// One for each interface of the last scrape, in the order of their names.
     known: Vec<Option<Known>>,
     /// Names of those interfaces' links, sorted, with their places in the answer.
@@ -43,8 +35,12 @@ pub(super) struct Live {
 impl Live {
     /// `None` when `--path.sysfs` is no live sysfs.
     pub(super) fn new(setup: &Setup) -> Option<Self> {
-        let is_live = statfs(&setup.roots.sysfs).is_ok_and(|found| found.f_type == SYSFS_MAGIC);
-        is_live.then(|| Self { links: setup.links.clone(), known: Vec::new(), order: Vec::new(), turn: 0 })
+        setup.roots.has_live_sys().then(|| Self {
+            links: setup.links.clone(),
+            known: Vec::new(),
+            order: Vec::new(),
+            turn: 0,
+        })
     }
 
     /// Forgets what was read of files: the interfaces are others now.
@@ -56,11 +52,12 @@ impl Live {
     pub(super) fn fill(&mut self, interfaces: &mut [Interface]) -> Result<(), Failure> {
         let Self { links, known, order, turn } = self;
         known.resize(interfaces.len(), None);
-        for _ in 0..REFRESHED.min(known.len()) {
-            *turn = (*turn + 1) % known.len();
-            known[*turn] = None;
-        }
-        links.fresh(|links| {
+        // Name, number and address tell when lasting files change; reading one interface's anew at each scrape is for a
+        // change that leaves no such trace, such as renaming there and back.
+        *turn = if *turn + 1 < known.len() { *turn + 1 } else { 0 };
+        known.get_mut(*turn).into_iter().for_each(|known| *known = None);
+        links.first(|links| {
+            let links = links.last();
             order.clear();
             order.extend(0..links.len());
             order.sort_unstable_by(|a, b| links[*a].name.cmp(&links[*b].name));
