@@ -1,15 +1,17 @@
 //! Collectors of rare hardware and file systems, on trees that are laid out as the kernel's documentation says.
 //!
-//! `fixtures/rare/NAME.tree` bundles the files below one root and `NAME.prom` has the page that the collector makes
-//! of it, without HELP. A bundle starts with a line of prose; then `== PATH` is followed by that file's lines,
-//! `-> PATH TARGET` is a symbolic link and `/ PATH` an empty directory. After a wanted change, write the pages anew
-//! with `BLESS=1 cargo test -p highload-agent --test rare_collectors` and read the diff.
+//! `fixtures/rare/NAME.tree` bundles the files below one root (`support/bundle.rs` explains the form) and `NAME.prom` has
+//! the page that the collector makes of it, without HELP. After a wanted change, write the pages anew with `BLESS=1 cargo test -p highload-agent --test rare_collectors` and read the diff.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+#[path = "support/bundle.rs"]
+mod bundle;
+
+use bundle::{fixture, unpack};
 use hostfs::Roots;
 
 use highload_agent::collector::{COLLECTORS, Failure};
@@ -90,39 +92,6 @@ const EMPTY: &[(Empty, &[&str])] = &[
         ],
     ),
 ];
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rare").join(name)
-}
-
-/// Unpacks a bundle below `root`.
-fn unpack(bundle: &str, root: &Path) {
-    let text = fs::read_to_string(fixture(bundle)).unwrap();
-    let mut lines = text.lines().skip(1).peekable();
-    let place = |path: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
-    };
-    while let Some(line) = lines.next() {
-        if let Some(path) = line.strip_prefix("== ") {
-            let mut content = String::new();
-            while let Some(line) = lines.next_if(|line| !["== ", "-> ", "/ "].iter().any(|mark| line.starts_with(mark)))
-            {
-                content.push_str(line);
-                content.push('\n');
-            }
-            fs::write(place(path), content).unwrap();
-        } else if let Some(link) = line.strip_prefix("-> ") {
-            let (path, target) = link.split_once(' ').unwrap();
-            std::os::unix::fs::symlink(target, place(path)).unwrap();
-        } else if let Some(path) = line.strip_prefix("/ ") {
-            fs::create_dir_all(root.join(path)).unwrap();
-        } else {
-            panic!("{bundle}: {line}");
-        }
-    }
-}
 
 /// Runs a collector twice, because buffers are used again, and gives the second page and result.
 fn collect(name: &str, root: &Path, flags: &[(&str, &str)]) -> (String, Result<(), Failure>) {
