@@ -4,6 +4,7 @@
 //! fixture tree or a host's file systems mounted elsewhere read the same way. Nothing here knows
 //! Prometheus, Docker, async or logging; a reader returns a value or an [`Error`] that names file and line.
 
+pub mod address;
 pub mod attributes;
 pub mod bcache;
 pub mod bcachefs;

@@ -3,17 +3,24 @@
 //! The counters come over netlink from the agent's own network namespace, as node_exporter's do; from `net/dev` when
 //! `--path.procfs` is a copy of a host's files rather than a procfs.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use hostfs::link::{self, Counters};
-use hostfs::{attributes, net_dev};
+use hostfs::link::{self, Counters, Link};
+use hostfs::{address, attributes, net_dev};
 
 use super::twice::Twice;
-use crate::catalogue::{Metric, counter};
+use crate::catalogue::{Metric, counter, gauge};
 use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
 use crate::filter::Filter;
 use crate::flags::{Setup, switch, text};
+
+static ADDRESS: Metric = gauge("node_network_address_info")
+    .labels(&["device", "address", "netmask", "scope"])
+    .help("1 for each address of each interface, with --collector.netdev.address-info.")
+    .source("netlink RTM_GETADDR")
+    .answers("Which addresses does the host have?");
 
 /// See [`crate::collector`].
 pub static SPEC: Spec = Spec {
@@ -23,6 +30,7 @@ pub static SPEC: Spec = Spec {
         text("collector.netdev.device-exclude", "", "Interfaces not to export"),
         switch("collector.netdev.netlink", true, "Ask netlink rather than read /proc/net/dev"),
         switch("collector.netdev.label-ifalias", false, "Add the label ifalias"),
+        switch("collector.netdev.address-info", false, "Export the addresses of all interfaces"),
         switch("collector.netdev.enable-detailed-metrics", false, "Keep netlink's counters apart, under other names"),
     ],
     build,
@@ -49,7 +57,7 @@ macro_rules! tables {
         $($(static $entry: Row = Row { metric: entry($name, $help, $question), value: $value };)*)*
         $(static $table: &[&Row] = &[$(&$entry),*];)*
         /// The catalogue entries of this collector.
-        pub static METRICS: &[&Metric] = &[$($(&$entry.metric),*),*];
+        pub static METRICS: &[&Metric] = &[&ADDRESS, $($(&$entry.metric),*),*];
     };
 }
 
@@ -121,6 +129,8 @@ struct Netdev {
     source: Source,
     filter: Filter,
     detailed: bool,
+    /// Where interfaces have their names from for the addresses, when those are asked for.
+    addresses: Option<Arc<Twice<link::Reader>>>,
     /// Below which aliases are found, when they are asked for.
     aliases: Option<std::path::PathBuf>,
     /// Kept for its memory; only the first `seen` are of this scrape.
@@ -137,6 +147,7 @@ fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
         source,
         filter: setup.filter("collector.netdev.device-include", "collector.netdev.device-exclude")?,
         detailed: setup.is_on("collector.netdev.enable-detailed-metrics"),
+        addresses: setup.is_on("collector.netdev.address-info").then(|| setup.links.clone()),
         aliases: setup.is_on("collector.netdev.label-ifalias").then(|| setup.roots.sys("class/net")),
         interfaces: Vec::new(),
     }))
@@ -189,7 +200,48 @@ impl Collector for Netdev {
                 }
             }
         }
+        if let Some(links) = &self.addresses {
+            links.second(|links| write_addresses(page, links.last()))??;
+        }
         Ok(())
+    }
+}
+
+/// All interfaces' addresses, wanted or not, as node_exporter shows them.
+fn write_addresses(page: &mut Page, links: &[Link]) -> Result<(), Failure> {
+    let addresses = address::read()?;
+    let mut family = page.family(&ADDRESS);
+    for found in addresses {
+        let Some(link) = links.iter().find(|link| link.index == found.interface) else { continue };
+        let (address, mut digits) = (found.address.to_string(), itoa::Buffer::new());
+        let labels: [(&str, &[u8]); 4] = [
+            ("device", &link.name),
+            ("address", address.as_bytes()),
+            ("netmask", digits.format(found.prefix_length).as_bytes()),
+            ("scope", scope(found.address).as_bytes()),
+        ];
+        family.sample(&labels, 1u64);
+    }
+    Ok(())
+}
+
+/// How far an address reaches, in node_exporter's words.
+fn scope(address: IpAddr) -> &'static str {
+    let (link_local, interface_local, broadcast) = match address {
+        IpAddr::V4(v4) => (v4.is_link_local() || v4.octets()[..3] == [224, 0, 0], false, v4.is_broadcast()),
+        IpAddr::V6(v6) => {
+            let multicast_scope = v6.segments()[0] & 0xff0f;
+            (v6.is_unicast_link_local() || multicast_scope == 0xff02, multicast_scope == 0xff01, false)
+        }
+    };
+    if address.is_loopback() || link_local {
+        "link-local"
+    } else if interface_local {
+        "interface-local"
+    } else if address.is_unspecified() || address.is_multicast() || broadcast {
+        ""
+    } else {
+        "global"
     }
 }
 
@@ -217,5 +269,31 @@ fn counters(interface: &net_dev::Interface<'_>) -> Counters {
         tx_carrier_errors,
         tx_compressed,
         ..Counters::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scope;
+
+    /// One address of each kind.
+    #[test]
+    fn scopes() {
+        for (address, expected) in [
+            ("127.0.0.1", "link-local"),
+            ("::1", "link-local"),
+            ("169.254.1.1", "link-local"),
+            ("fe80::1", "link-local"),
+            ("ff02::1", "link-local"),
+            ("ff01::1", "interface-local"),
+            ("10.0.0.1", "global"),
+            ("2001:db8::1", "global"),
+            ("fd00::1", "global"),
+            ("0.0.0.0", ""),
+            ("255.255.255.255", ""),
+            ("239.1.1.1", ""),
+        ] {
+            assert_eq!(scope(address.parse().unwrap()), expected, "{address}");
+        }
     }
 }
