@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: Vec<String>,
     /// `--web.telemetry-path`.
     pub telemetry_path: String,
+    /// `--web.systemd-socket`: `listen` is not used.
+    pub systemd_socket: bool,
     /// `--web.max-requests`.
     pub max_requests: usize,
     /// `--log.level`.
@@ -75,6 +77,13 @@ fn command() -> Command {
             value("web.listen-address", "ADDR", "Address to serve on: HOST:PORT, or :PORT for every interface")
                 .default_value("127.0.0.1:10700")
                 .action(ArgAction::Append),
+        )
+        .arg(
+            Arg::new("web.systemd-socket")
+                .long("web.systemd-socket")
+                .help("Serve on the sockets that systemd passes, and on no address")
+                .action(ArgAction::SetTrue)
+                .global(true),
         )
         .arg(value("web.telemetry-path", "PATH", "Path of the metrics").default_value("/metrics").value_parser(path))
         .arg(
@@ -194,6 +203,7 @@ fn config(matches: &ArgMatches) -> Config {
         setup,
         listen: matches.get_many::<String>("web.listen-address").into_iter().flatten().cloned().collect(),
         telemetry_path: text("web.telemetry-path"),
+        systemd_socket: matches.get_flag("web.systemd-socket"),
         max_requests: match matches.get_one::<usize>("web.max-requests").expect("has a default") {
             0 => usize::MAX,
             &limit => limit,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use highload_agent::cli::{self, Action, Config};
 use highload_agent::collector::{COLLECTORS, Collector};
 use highload_agent::cost::CountingAllocator;
-use highload_agent::http::{Routes, Server, bind};
+use highload_agent::http::{Routes, Server, bind, inherited};
 use highload_agent::scrape::{DEADLINE, Scraper};
 use highload_agent::{catalogue, explain};
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,7 +73,11 @@ fn run(config: Config, collectors: Vec<Option<Box<dyn Collector>>>) -> anyhow::R
 }
 
 async fn serve(config: Config, scraper: Scraper) -> anyhow::Result<()> {
-    let listeners = config.listen.iter().map(|address| bind(address)).collect::<anyhow::Result<Vec<_>>>()?;
+    let listeners = if config.systemd_socket {
+        inherited()?
+    } else {
+        config.listen.iter().map(|address| bind(address)).collect::<anyhow::Result<Vec<_>>>()?
+    };
     for listener in &listeners {
         let address = listener.local_addr().context("a bound listener has an address")?;
         tracing::info!("serving http://{address}{}", config.telemetry_path);

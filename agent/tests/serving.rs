@@ -43,6 +43,25 @@ fn routes_and_selections() {
     }
 }
 
+/// A socket that is passed as systemd passes it is served on; without one the start fails and says why. The shell
+/// stands for systemd, which gives the first socket number 3 and says for which process it is.
+#[test]
+fn passed_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0", env!("CARGO_BIN_EXE_highload-agent")])
+        .args(["--web.systemd-socket", "--collector.disable-defaults", "--collector.loadavg"]);
+    let agent = Daemon::start_with_stdin(&mut command, std::os::fd::OwnedFd::from(listener).into(), "serving http://");
+    assert_eq!(agent.address, address);
+    assert!(agent.get("/metrics").contains("\nnode_load1 "));
+
+    let output = run(&["--web.systemd-socket"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("LISTEN_FDS"));
+}
+
 /// `once` prints a page and nothing else; switched-off collectors are not on it.
 #[test]
 fn once() {

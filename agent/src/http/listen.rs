@@ -10,6 +10,7 @@ use anyhow::Context;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -48,6 +49,25 @@ pub fn bind(address: &str) -> anyhow::Result<StdListener> {
         StdListener::bind(&full).with_context(|| format!("cannot listen on {address} (--web.listen-address)"))?;
     listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
     Ok(listener)
+}
+
+/// The sockets that a service manager opened for this process (sd_listen_fds(3)).
+///
+/// # Errors
+/// When there is none, or one is no listening TCP socket.
+pub fn inherited() -> anyhow::Result<Vec<StdListener>> {
+    let mut passed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        let listener = passed.take_tcp_listener(index).with_context(|| format!("socket {index} of LISTEN_FDS"))?;
+        listeners.extend(listener);
+    }
+    anyhow::ensure!(
+        !listeners.is_empty(),
+        "no socket was passed (--web.systemd-socket): LISTEN_FDS is set by systemd for the service of a .socket unit"
+    );
+    listeners.iter().try_for_each(|listener| listener.set_nonblocking(true)).context("cannot make it non-blocking")?;
+    Ok(listeners)
 }
 
 /// The server.

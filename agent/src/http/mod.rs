@@ -6,5 +6,5 @@
 mod listen;
 mod routes;
 
-pub use listen::{Server, bind};
+pub use listen::{Server, bind, inherited};
 pub use routes::Routes;

@@ -24,9 +24,17 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `command` and waits for a line on stderr that holds `ready`.
     pub fn start(command: &mut Command, address: &str, ready: &str) -> Self {
+        Self::start_on(command.stdin(Stdio::null()), address, ready)
+    }
+
+    /// The agent, with something to inherit.
+    pub fn start_with_stdin(command: &mut Command, stdin: Stdio, ready: &str) -> Self {
+        Self::start_on(command.stdin(stdin), "", ready)
+    }
+
+    fn start_on(command: &mut Command, address: &str, ready: &str) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
