@@ -64,7 +64,7 @@ impl<R: Answer> Twice<R> {
     /// The reader's.
     pub(crate) fn second<T>(&self, use_it: impl FnOnce(&R) -> T) -> Result<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.unused_since.take().is_some_and(|at| at.elapsed() < FRESH) {
+        if state.unused_since.take().is_none_or(|at| at.elapsed() >= FRESH) {
             state.reader.ask()?;
         }
         Ok(use_it(&state.reader))
