@@ -10,6 +10,7 @@ pub mod collector;
 pub mod collectors;
 pub mod containers;
 pub mod cost;
+pub mod descriptor_limit;
 pub mod explain;
 pub mod exposition;
 pub mod filter;

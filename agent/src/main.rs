@@ -9,7 +9,7 @@ use highload_agent::collector::{COLLECTORS, Collector};
 use highload_agent::cost::CountingAllocator;
 use highload_agent::http::{Routes, Server, bind, inherited};
 use highload_agent::scrape::{DEADLINE, Scraper};
-use highload_agent::{catalogue, explain};
+use highload_agent::{catalogue, descriptor_limit, explain};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     if let Action::Explain(name) = &config.action {
         return explain_metric(name);
     }
+    descriptor_limit::raise();
     let collectors = match build(&config) {
         Ok(collectors) => collectors,
         Err(error) => {

@@ -12,7 +12,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, fstat, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -106,6 +106,15 @@ impl Processes {
         statat(&self.proc, self.path.as_str(), AtFlags::empty()).ok().map(|meta| meta.st_ino)
     }
 
+    /// The number of [`Processes::network`], and the text of `net/dev` where `wanted` says so of that number. One path is
+    /// looked up for both.
+    pub fn network_and_text(&mut self, pid: u32, wanted: impl FnOnce(u64) -> bool) -> Option<(u64, Option<&[u8]>)> {
+        self.name(pid, "net/dev");
+        let file = openat(&self.proc, self.path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let number = fstat(&file).ok()?.st_ino;
+        Some((number, if wanted(number) { self.fill(&file) } else { None }))
+    }
+
     /// Open descriptors, as the size of `/proc/PID/fd` (Linux 6.2): one call, however many there are. `None` without the
     /// right to see them, or on older kernels, where the size is 0.
     pub fn open_count(&mut self, pid: u32) -> Option<u64> {
@@ -157,10 +166,14 @@ impl Processes {
     pub fn read(&mut self, pid: u32, file: &str) -> Option<&[u8]> {
         self.name(pid, file);
         let file = openat(&self.proc, self.path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        self.fill(&file)
+    }
+
+    fn fill(&mut self, file: &OwnedFd) -> Option<&[u8]> {
         let mut length = 0;
         self.buffer.resize(FILE_LIMIT, 0);
         loop {
-            match rustix::io::read(&file, &mut self.buffer[length..]) {
+            match rustix::io::read(file, &mut self.buffer[length..]) {
                 Ok(0) => return Some(&self.buffer[..length]),
                 Ok(count) => length += count,
                 Err(Errno::INTR) => {}

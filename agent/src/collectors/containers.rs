@@ -2,8 +2,8 @@
 //!
 //! Values and labels follow cAdvisor but for four things, each a known complaint about it: samples have no
 //! timestamps (they break staleness), engine labels are an allow-list and stand only on the series of containers that
-//! have them, containers of the host's network show no copy of its interfaces, and file systems are not walked to
-//! learn a container's disk use.
+//! have them, containers of the host's network show no copy of its interfaces, and a container's files are never
+//! walked by a scrape but by the census, in turns and bounded.
 
 mod devices;
 pub mod families;
@@ -12,6 +12,7 @@ mod row;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anyhow::Context;
 use hostfs::Roots;
 use hostfs::cgroup::{Cgroups, Detail, Layout, Reader};
 use hostfs::processes::Processes;
@@ -20,6 +21,7 @@ use crate::collector::{Collector, Failure, Spec};
 use crate::containers::census::Census;
 use crate::containers::engine::{self, Engine};
 use crate::containers::{FIRST_WAIT, Names, Policy};
+use crate::descriptor_limit;
 use crate::exposition::Page;
 use crate::flags::{Flag, Setup, list, switch, text};
 use devices::DeviceNames;
@@ -34,6 +36,10 @@ const NUMA: &str = "collector.containers.numa";
 const HUGE_PAGES: &str = "collector.containers.hugetlb";
 const TCP_STATES: &str = "collector.containers.tcp-states";
 const LIMIT: &str = "collector.containers.limit";
+const DESCRIPTORS: &str = "collector.containers.descriptors";
+
+/// Most cgroups, and most descriptors, that can be asked for.
+const MOST: u64 = 1_000_000;
 
 /// Labels that dashboards group by.
 const DEFAULT_LABELS: &str = "com.docker.compose.project,com.docker.compose.service,com.docker.swarm.service.name,\
@@ -57,6 +63,11 @@ static FLAGS: &[Flag] = &[
     switch(HUGE_PAGES, false, "Export huge pages by size"),
     switch(TCP_STATES, false, "Export TCP sockets by state, from the census"),
     text(LIMIT, "5000", "Most cgroups that are exported"),
+    text(
+        DESCRIPTORS,
+        "16384",
+        "Most cgroup files that stay open between scrapes, which makes scrapes several times cheaper; 0 for none",
+    ),
 ];
 
 struct Containers {
@@ -67,6 +78,8 @@ struct Containers {
     raw: bool,
     layout: Option<Layout>,
     groups: Cgroups<Known>,
+    /// Most files of groups that stay open.
+    descriptors: usize,
     reader: Reader,
     processes: Option<Processes>,
     rows: Vec<Row>,
@@ -77,9 +90,13 @@ struct Containers {
 }
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
-    let limit = setup.text(LIMIT);
-    let limit = limit.parse().ok().filter(|limit| (1..=100_000).contains(limit));
-    let limit = limit.ok_or_else(|| anyhow::anyhow!("--{LIMIT}: wanted a number from 1 to 100000"))?;
+    let number = |flag: &str, least: u64| {
+        let text = setup.text(flag);
+        let number = text.parse().ok().filter(|number| (least..=MOST).contains(number));
+        number.with_context(|| format!("--{flag}={text:?}: wanted a number from {least} to {MOST}"))
+    };
+    let limit = usize::try_from(number(LIMIT, 1)?)?;
+    let descriptors = usize::try_from(descriptor_limit::spare(number(DESCRIPTORS, 0)?))?;
     let detail = Detail {
         per_cpu: setup.is_on(PER_CPU),
         numa: setup.is_on(NUMA),
@@ -96,6 +113,7 @@ fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
         raw: setup.is_on(RAW),
         layout: None,
         groups: Cgroups::new(limit),
+        descriptors,
         reader: Reader::new(detail),
         processes: None,
         rows: Vec::new(),
@@ -138,6 +156,7 @@ impl Collector for Containers {
         self.names.wait_until_tried(patience);
         let report = self.census.last(patience);
         self.groups.walk(layout)?;
+        self.reader.keep(self.descriptors.saturating_sub(self.groups.descriptors()));
         let mut used = 0;
         for (path, group) in self.groups.iter_mut() {
             if group.identity.is_none() && group.nested {

@@ -10,6 +10,7 @@
 //!
 //! A scrape takes what they last said and never waits for them, except the very first one, for a moment.
 
+mod bundle;
 pub mod census;
 pub mod engine;
 mod labels;
@@ -25,7 +26,9 @@ pub use names::{Decoration, Dropped, Names, Oom};
 use census::Census;
 
 /// How long the first scrape waits for the first answers, so that `highload-agent once` shows names and counts.
-pub const FIRST_WAIT: Duration = Duration::from_secs(1);
+///
+/// Below the deadline of a scrape, and what a census of an ordinary host takes on a box that is busy with other things.
+pub const FIRST_WAIT: Duration = Duration::from_secs(3);
 
 /// State that several collectors of one [`crate::flags::Setup`] share.
 #[derive(Debug, Default)]

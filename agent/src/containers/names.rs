@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hostfs::Roots;
+use hostfs::cgroup::Identity;
+
+use super::bundle;
 use super::labels::{LeftOut, Policy, TEXT_LIMIT, cut};
 
 /// Most containers that are remembered. An engine with more shows the rest by their ids.
@@ -12,6 +16,9 @@ const CONTAINER_LIMIT: usize = 10_000;
 
 /// Most out-of-memory kills that are remembered after their container is gone.
 const OOM_LIMIT: usize = 64;
+
+/// In place of an engine's position, of what no engine said.
+const NO_ENGINE: usize = usize::MAX;
 
 /// What an engine says about one container.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -127,6 +134,11 @@ impl Names {
     /// What is known of the container `id`.
     pub fn find(&self, id: &str) -> Option<Arc<Decoration>> {
         self.lock().containers.get(id).cloned()
+    }
+
+    /// What a container's bundle says, for runtimes that no engine answers for; under the same rules. Reads a file.
+    pub fn of_bundle(&self, roots: &Roots, identity: &Identity) -> Option<Arc<Decoration>> {
+        bundle::read(roots, identity).map(|raw| Arc::new(self.decoration(NO_ENGINE, raw)))
     }
 
     /// State of every engine.

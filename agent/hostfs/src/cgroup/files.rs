@@ -1,9 +1,13 @@
 //! The files that are read of a cgroup, and the read itself.
+//!
+//! A file is opened by its path within its hierarchy, or read again through a descriptor that was kept: on Linux 6.18
+//! that is 0.3 to 0.6 µs for a file of one value where opening it takes 3 to 4.5 (`memory.stat`: 7.7 and 12). A kept
+//! descriptor costs the kernel some 4.4 KB, most of it the page that its text was printed to.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, pread};
 
 /// Most that is read of one file, in bytes. `memory.numa_stat` of a box with 64 nodes has some 60 KB.
 pub(super) const FILE_LIMIT: usize = 1 << 20;
@@ -84,6 +88,50 @@ pub(super) enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// What an error of open or read means.
+    pub(super) fn of(errno: Errno) -> Self {
+        match errno {
+            // EOPNOTSUPP: the kernel was booted without the feature (psi=0, nokmem).
+            Errno::NOENT | Errno::OPNOTSUPP => Self::Missing,
+            Errno::NODEV => Self::Vanished,
+            Errno::ACCESS | Errno::PERM => Self::Denied,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Descriptors of one group's files that stay open between reads.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// By number of the file; empty until the first is kept.
+    open: Vec<Option<OwnedFd>>,
+    count: usize,
+}
+
+impl Kept {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn get(&self, file: File) -> Option<BorrowedFd<'_>> {
+        self.open.get(file as usize)?.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn put(&mut self, file: File, descriptor: OwnedFd) {
+        if self.open.is_empty() {
+            self.open.resize_with(NAMES.len(), || None);
+        }
+        self.count += usize::from(self.open[file as usize].replace(descriptor).is_none());
+    }
+
+    pub(super) fn close(&mut self, file: File) {
+        let closed = self.open.get_mut(file as usize).and_then(Option::take);
+        self.count -= usize::from(closed.is_some());
+    }
+}
+
 /// The buffer and the path that are used for every read.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -94,21 +142,26 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Reads `file` of the group at `group` (absolute within the hierarchy, `/` for its root) below `hierarchy`.
     pub(super) fn read(&mut self, hierarchy: &OwnedFd, group: &[u8], file: &str) -> Outcome {
+        self.open(hierarchy, group, file).map_or_else(Outcome::of, |opened| self.read_open(opened.as_fd()))
+    }
+
+    /// Opens what [`Scratch::read`] reads.
+    pub(super) fn open(&mut self, hierarchy: &OwnedFd, group: &[u8], file: &str) -> Result<OwnedFd, Errno> {
         self.path.clear();
         self.path.extend_from_slice(group.strip_prefix(b"/").unwrap_or(group));
         if !self.path.is_empty() {
             self.path.push(b'/');
         }
         self.path.extend_from_slice(file.as_bytes());
-        let opened = openat(hierarchy, self.path.as_slice(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        match opened.and_then(|opened| self.fill(opened)) {
+        openat(hierarchy, self.path.as_slice(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// Reads an open file from its start.
+    pub(super) fn read_open(&mut self, file: BorrowedFd<'_>) -> Outcome {
+        match self.fill(file) {
             Ok(length) if length > FILE_LIMIT => Outcome::Failed,
             Ok(length) => Outcome::Read(length),
-            // EOPNOTSUPP: the kernel was booted without the feature (psi=0, nokmem).
-            Err(Errno::NOENT | Errno::OPNOTSUPP) => Outcome::Missing,
-            Err(Errno::NODEV) => Outcome::Vanished,
-            Err(Errno::ACCESS | Errno::PERM) => Outcome::Denied,
-            Err(_) => Outcome::Failed,
+            Err(errno) => Outcome::of(errno),
         }
     }
 
@@ -117,7 +170,7 @@ impl Scratch {
         &self.buffer[..length]
     }
 
-    fn fill(&mut self, file: impl AsFd) -> Result<usize, Errno> {
+    fn fill(&mut self, file: BorrowedFd<'_>) -> Result<usize, Errno> {
         let mut length = 0;
         loop {
             if length == self.buffer.len() {
@@ -126,7 +179,7 @@ impl Scratch {
                 }
                 self.buffer.resize((length * 2).clamp(BUFFER, FILE_LIMIT + 1), 0);
             }
-            match read(&file, &mut self.buffer[length..]) {
+            match pread(file, &mut self.buffer[length..], length as u64) {
                 Ok(0) => return Ok(length),
                 Ok(count) if length == 0 && count < SURELY_WHOLE => return Ok(count),
                 Ok(count) => length += count,

@@ -10,6 +10,10 @@ use crate::{Error, Result, Roots, read_into, text};
 /// Most that is read of `/proc/mounts`, in bytes: a box with ten thousand mounts has some 2 MB of them.
 const MOUNTS_LIMIT: usize = 8 << 20;
 
+/// Magic numbers of the file systems, from linux/magic.h.
+const CGROUP: u32 = 0x0027_e0eb;
+const CGROUP2: u32 = 0x6367_7270;
+
 /// Which generations of cgroups are mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -63,8 +67,11 @@ pub struct Hierarchy {
     pub mount: PathBuf,
     /// Whether it is the v2 hierarchy.
     pub unified: bool,
-    /// The mount point, open; every read starts from it.
+    /// The mount point, open; every path starts from it.
     pub(super) dir: OwnedFd,
+    /// Whether it is the kernel's, whose files tell the present whenever they are read; not so in a copy of a tree, where a
+    /// file may have been replaced.
+    pub(super) live: bool,
     controllers: u8,
 }
 
@@ -122,6 +129,12 @@ impl Layout {
         self.hierarchies.iter().position(|hierarchy| hierarchy.has(controller))
     }
 
+    /// Position of the hierarchy under which every container's processes are: engines put each under v1's memory controller
+    /// and may leave it out of others.
+    pub fn processes(&self) -> Option<usize> {
+        self.v1(Controller::Memory).or_else(|| self.unified())
+    }
+
     /// Position of the v2 hierarchy.
     pub fn unified(&self) -> Option<usize> {
         self.hierarchies.iter().position(|hierarchy| hierarchy.unified)
@@ -167,7 +180,8 @@ fn open(mount: PathBuf, names: &str) -> Result<Hierarchy> {
         .split(',')
         .filter_map(|name| CONTROLLERS.iter().find(|(_, known)| *known == name))
         .fold(0, |mask, (controller, _)| mask | 1 << *controller as u8);
-    Ok(Hierarchy { unified: mount.join("cgroup.controllers").exists(), mount, dir: dir.into(), controllers })
+    let live = rustix::fs::fstatfs(&dir).is_ok_and(|meta| matches!(u32::try_from(meta.f_type), Ok(CGROUP | CGROUP2)));
+    Ok(Hierarchy { unified: mount.join("cgroup.controllers").exists(), mount, dir: dir.into(), live, controllers })
 }
 
 /// Adds a hierarchy that is of use and not in the list under another name.

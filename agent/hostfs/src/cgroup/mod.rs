@@ -4,10 +4,9 @@
 //! runtimes name their groups; knows no runtime's API. [`Layout`] finds the mounted hierarchies, [`Cgroups`]
 //! keeps the set of groups over many walks, [`Reader`] fills one [`Sample`] per group.
 //!
-//! Cost rules, since this runs for hundreds of groups at every scrape: files are opened relative to a kept
-//! descriptor of their hierarchy, read into one buffer that is used again, and a file that a group does not
-//! have is not asked for twice. No descriptor is kept per group, so that a thousand groups cost no more
-//! descriptors than one.
+//! Cost rules, since this runs for hundreds of groups at every scrape: files are read into one buffer that is used
+//! again, a file that a group does not have is not asked for twice, and as many as the caller allows stay open. The
+//! others are opened relative to a kept descriptor of their hierarchy.
 //!
 //! Source: Documentation/admin-guide/cgroup-v1/*.rst, Documentation/admin-guide/cgroup-v2.rst, cgroups(7).
 

@@ -1,5 +1,7 @@
 //! Fills one [`Sample`] from one cgroup.
 
+use std::os::fd::AsFd;
+
 use rustix::fs::{AtFlags, statat};
 
 use super::files::{File, Outcome, Scratch};
@@ -146,6 +148,8 @@ pub struct Reader {
     scratch: Scratch,
     detail: Detail,
     tick_ns: u64,
+    /// How many more files may stay open.
+    keep: usize,
     /// Groups that went away between listing and reading, since the start.
     pub vanished: u64,
     /// Files that could not be read for lack of rights, since the start.
@@ -158,7 +162,13 @@ impl Reader {
         detail.huge_pages.truncate(PAGE_SIZES);
         // USER_HZ has been 100 on every architecture but Alpha since Linux 2.6; never zero.
         let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-        Self { scratch: Scratch::default(), detail, tick_ns, vanished: 0, denied: 0 }
+        Self { scratch: Scratch::default(), detail, tick_ns, keep: 0, vanished: 0, denied: 0 }
+    }
+
+    /// From now on lets so many files more stay open, which makes reading them again several times cheaper. Those of
+    /// groups that are gone are closed by the walk that misses them; [`super::Cgroups::descriptors`] counts the rest.
+    pub fn keep(&mut self, more: usize) {
+        self.keep = more;
     }
 
     /// Reads `group` at `path` into `sample`, whose old content goes. False when the group is gone.
@@ -201,8 +211,7 @@ impl<T> One<'_, T> {
         if self.gone || self.group.missing & file.bit() != 0 {
             return false;
         }
-        let outcome = self.reader.scratch.read(&self.layout.hierarchies[hierarchy].dir, self.path, file.name());
-        match outcome {
+        match self.read(hierarchy, file) {
             Outcome::Read(length) => {
                 if take(self.reader.scratch.text(length), self.sample).is_none() {
                     self.sample.failed |= file.bit();
@@ -217,6 +226,32 @@ impl<T> One<'_, T> {
             Outcome::Failed => self.sample.failed |= file.bit(),
         }
         false
+    }
+
+    /// Reads `file` through its kept descriptor, else by its path.
+    fn read(&mut self, hierarchy: usize, file: File) -> Outcome {
+        let scratch = &mut self.reader.scratch;
+        if let Some(kept) = self.group.kept.get(file) {
+            match scratch.read_open(kept) {
+                // The group of then is gone; another may have its path.
+                Outcome::Vanished => self.group.kept.close(file),
+                outcome => return outcome,
+            }
+        }
+        let hierarchy = &self.layout.hierarchies[hierarchy];
+        let opened = match scratch.open(&hierarchy.dir, self.path, file.name()) {
+            Ok(opened) => opened,
+            Err(errno) => return Outcome::of(errno),
+        };
+        let outcome = scratch.read_open(opened.as_fd());
+        // v1 makes its list of processes at the first read of a descriptor, and again a second after the last: one that is
+        // read more often would tell of the past.
+        let fresh = file != File::Procs || hierarchy.unified;
+        if self.reader.keep > 0 && hierarchy.live && fresh && matches!(outcome, Outcome::Read(_)) {
+            self.reader.keep -= 1;
+            self.group.kept.put(file, opened);
+        }
+        outcome
     }
 
     fn exists(&self, hierarchy: usize) -> bool {
@@ -697,5 +732,47 @@ mod tests {
         assert_eq!(limit(b"9223372036854771712"), Some(Limit::Max));
         assert_eq!(limit(b"0"), Some(Limit::At(0)));
         assert_eq!(limit(b"x"), None);
+    }
+
+    /// Files of a live group stay open as far as allowed and tell the present; a group that was removed and made again under
+    /// its path is read anew, and one that is gone is gone. Needs root and, on v2, the pids controller below the root.
+    #[test]
+    fn kept_files_are_fresh() {
+        let layout = Layout::find(&crate::Roots::default()).unwrap().unwrap();
+        let at = layout.v1(Controller::Pids).or_else(|| layout.unified()).unwrap();
+        let name = format!("highload-test-{}", std::process::id());
+        let dir = layout.hierarchies[at].mount.join(&name);
+        std::fs::create_dir(&dir).expect("root");
+        if !dir.join("pids.max").exists() {
+            eprintln!("skipped: no pids controller below the root of cgroup v2");
+            return std::fs::remove_dir(&dir).unwrap();
+        }
+        let set = |most: &str| std::fs::write(dir.join("pids.max"), most).unwrap();
+        let mut groups = Cgroups::<()>::new(10_000);
+        groups.walk(&layout).unwrap();
+        let (mut reader, mut sample) = (Reader::new(Detail::default()), Sample::default());
+        let path = format!("/{name}");
+        let mut read = |groups: &mut Cgroups<()>, keep| {
+            reader.keep(keep);
+            let (path, group) = groups.iter_mut().find(|(known, _)| *known == path.as_bytes()).unwrap();
+            reader.read(&layout, path, group, &mut sample).then_some(sample.pids_max)
+        };
+        set("5");
+        assert_eq!(read(&mut groups, 0), Some(Some(Limit::At(5))));
+        assert_eq!(groups.descriptors(), 0);
+        assert_eq!(read(&mut groups, 1), Some(Some(Limit::At(5))));
+        assert_eq!(groups.descriptors(), 1);
+        read(&mut groups, 100);
+        let kept = groups.descriptors();
+        assert!(kept >= 2, "{kept}");
+        set("7");
+        assert_eq!(read(&mut groups, 0), Some(Some(Limit::At(7))));
+        std::fs::remove_dir(&dir).unwrap();
+        std::fs::create_dir(&dir).unwrap();
+        assert_eq!(read(&mut groups, 100), Some(Some(Limit::Max)));
+        std::fs::remove_dir(&dir).unwrap();
+        assert_eq!(read(&mut groups, 100), None);
+        groups.walk(&layout).unwrap();
+        assert_eq!(groups.descriptors(), 0);
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
 
+use super::files::Kept;
 use super::identity::{Identity, classify};
 use super::layout::Layout;
 use crate::{Error, Result};
@@ -30,6 +31,8 @@ pub struct Cgroup<T> {
     pub(super) present: u16,
     /// A bit per [`super::File`] that it was seen not to have.
     pub(super) missing: u64,
+    /// Its files that stay open.
+    pub(super) kept: Kept,
     /// Inode of its directory in the first hierarchy in which it is.
     inode: u64,
     walk: u64,
@@ -54,6 +57,8 @@ pub struct Cgroups<T> {
     groups: BTreeMap<Box<[u8]>, Cgroup<T>>,
     limit: usize,
     walk: u64,
+    /// Position of the hierarchy that tells processes.
+    processes: usize,
     /// Groups that went away while they were listed or read, since the start.
     pub vanished: u64,
     /// Groups that the last walk left out because there were more than the limit, or too deep.
@@ -63,13 +68,14 @@ pub struct Cgroups<T> {
 impl<T: Default> Cgroups<T> {
     /// An empty set that will hold at most `limit` groups.
     pub fn new(limit: usize) -> Self {
-        Self { groups: BTreeMap::new(), limit, walk: 0, vanished: 0, skipped: 0 }
+        Self { groups: BTreeMap::new(), limit, walk: 0, processes: 0, vanished: 0, skipped: 0 }
     }
 
     /// Lists every hierarchy: adds what is new, drops what is gone. Allocates for new groups only.
     ///
     /// A directory whose link count says that it has no subdirectory is not opened: of a hundred containers, one
-    /// directory is listed and a hundred are looked at.
+    /// directory is listed and a hundred are looked at. What is inside a container is looked for in one hierarchy
+    /// only, the one that tells its processes, so that on v1 the other eight do not cost a look each.
     ///
     /// # Errors
     /// [`Error::Read`] when no hierarchy's root can be listed.
@@ -78,6 +84,7 @@ impl<T: Default> Cgroups<T> {
         self.skipped = 0;
         let mut failure = None;
         let mut path = Vec::with_capacity(256);
+        self.processes = layout.processes().unwrap_or(0);
         for (position, hierarchy) in layout.hierarchies.iter().enumerate() {
             path.clear();
             path.push(b'/');
@@ -113,6 +120,11 @@ impl<T: Default> Cgroups<T> {
         self.groups.len()
     }
 
+    /// How many files of groups stay open.
+    pub fn descriptors(&self) -> usize {
+        self.groups.values().map(|group| group.kept.len()).sum()
+    }
+
     /// Whether no walk has found anything yet.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
@@ -143,16 +155,19 @@ impl<T: Default> Cgroups<T> {
             }
             path.push(b'/');
             path.extend_from_slice(name.to_bytes());
-            match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(meta) if FileType::from_raw_mode(meta.st_mode) != FileType::Directory => {}
-                Ok(meta) => {
-                    let kept = self.note(path, meta.st_ino, hierarchy);
+            // Not every file system says what an entry is; the kernel's do.
+            let known = entry.file_type() == FileType::Directory;
+            let meta = if known { None } else { statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok() };
+            let is_directory = |mode| FileType::from_raw_mode(mode) == FileType::Directory;
+            if (known || meta.is_some_and(|meta| is_directory(meta.st_mode)))
+                && self.note(path, entry.ino(), hierarchy) == Noted::Look
+            {
+                match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                     // Two links are the directory's name and its dot; file systems that do not count say 1.
-                    if kept && meta.st_nlink != 2 {
-                        self.descend(dir, name, path, hierarchy, depth + 1);
-                    }
+                    Ok(meta) if meta.st_nlink != 2 => self.descend(dir, name, path, hierarchy, depth + 1),
+                    Ok(_) => {}
+                    Err(_) => self.vanished += 1,
                 }
-                Err(_) => self.vanished += 1,
             }
             path.truncate(length);
         }
@@ -174,8 +189,11 @@ impl<T: Default> Cgroups<T> {
         }
     }
 
-    /// Marks the group as seen in `hierarchy`, adding it when it is new. False when there is no room for it.
-    fn note(&mut self, path: &[u8], inode: u64, hierarchy: usize) -> bool {
+    /// Marks the group as seen in `hierarchy`, adding it when it is new.
+    fn note(&mut self, path: &[u8], inode: u64, hierarchy: usize) -> Noted {
+        let below = |identity: &Option<Identity>, processes: usize| {
+            if identity.is_none() || hierarchy == processes { Noted::Look } else { Noted::Pass }
+        };
         let bit = 1 << hierarchy;
         if let Some(group) = self.groups.get_mut(path) {
             if group.walk != self.walk {
@@ -185,21 +203,23 @@ impl<T: Default> Cgroups<T> {
                     // Removed and made again between two walks: a container was restarted.
                     group.inode = inode;
                     group.missing = 0;
+                    group.kept = Kept::default();
                     group.data = T::default();
                 }
             }
             group.present |= bit;
-            return true;
+            return below(&group.identity, self.processes);
         }
         if self.groups.len() >= self.limit {
             self.skipped += 1;
-            return false;
+            return Noted::Pass;
         }
         let identity = std::str::from_utf8(path).ok().and_then(classify);
         let nested = self.inside_container(path);
-        let group = Cgroup { identity, nested, data: T::default(), present: bit, missing: 0, inode, walk: self.walk };
+        let group = Cgroup { identity, nested, present: bit, inode, walk: self.walk, ..Cgroup::default() };
+        let noted = below(&group.identity, self.processes);
         self.groups.insert(path.into(), group);
-        true
+        noted
     }
 
     /// Whether a parent of `path` is a container's group.
@@ -216,6 +236,15 @@ impl<T: Default> Cgroups<T> {
         }
         false
     }
+}
+
+/// What is to be done about a group's children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    /// They are looked for.
+    Look,
+    /// There was no room for the group itself, or they are of no interest in this hierarchy.
+    Pass,
 }
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -284,6 +313,20 @@ mod tests {
         assert!(of(&format!("{container}/init.scope")).nested);
         assert!(of(&container).is_in(0) && of(&container).is_in(1));
         assert!(!of("/only").is_in(0) && of("/only").is_in(1));
+    }
+
+    /// Inside a container only the hierarchy that tells processes is looked into; elsewhere all are.
+    #[test]
+    fn inside_containers() {
+        let container = format!("docker/{ID}");
+        let (_dir, layout) = host(&[&format!("memory/{container}/a"), &format!("pids/{container}/b"), "pids/slice/c"]);
+        let mut groups = Cgroups::<()>::new(100);
+        groups.walk(&layout).unwrap();
+        let found = paths(&groups);
+        let has = |path: &str| found.iter().any(|known| known == path);
+        assert!(has(&format!("/{container}/a")) && !has(&format!("/{container}/b")) && has("/slice/c"), "{found:?}");
+        let container = format!("/{container}");
+        assert!(groups.iter().find(|(path, _)| *path == container.as_bytes()).unwrap().1.is_in(1));
     }
 
     /// A group that goes is dropped, one that is made again starts anew, one that stays keeps its data.

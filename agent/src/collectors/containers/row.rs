@@ -9,11 +9,16 @@ use hostfs::processes::{Interface, Processes, interfaces};
 
 use crate::containers::{BaseLabels, Decoration, Names};
 
+/// How often a container's bundle is looked for: more than once, since a scrape may fall between the making of the two.
+const BUNDLE_LOOKS: u8 = 3;
+
 /// What is remembered of a cgroup from one scrape to the next.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     labels: Option<Arc<BaseLabels>>,
     decoration: Option<Arc<Decoration>>,
+    /// How often its bundle was looked for.
+    bundle_looks: u8,
     /// The process whose start was asked for, and its start in clock ticks after boot.
     start: Option<(u32, u64)>,
 }
@@ -37,7 +42,6 @@ pub(super) struct Row {
     pub(super) interfaces: Vec<Interface>,
     /// Start of the first process in clock ticks after boot.
     ticks: Option<u64>,
-    network: Option<u64>,
 }
 
 impl Row {
@@ -50,8 +54,16 @@ impl Row {
         self.runtime = identity.map(|identity| identity.runtime);
         self.container_id.clear();
         self.container_id.push_str(identity.map_or("", |identity| &identity.id));
-        let decoration = identity.and_then(|identity| names.find(&identity.id));
         let known = &mut group.data;
+        let mut decoration = identity.and_then(|identity| names.find(&identity.id));
+        if let Some(identity) = identity
+            && decoration.is_none()
+            && known.decoration.is_none()
+            && known.bundle_looks < BUNDLE_LOOKS
+        {
+            known.bundle_looks += 1;
+            decoration = names.of_bundle(roots, identity);
+        }
         let same = match (&decoration, &known.decoration) {
             (Some(new), Some(old)) => Arc::ptr_eq(new, old),
             // What an engine forgot, because the container ends or the engine lost it, keeps its last name.
@@ -73,7 +85,6 @@ impl Row {
         }
         self.ticks = known.start.map(|start| start.1).filter(|_| self.pid.is_some());
         self.started = None;
-        self.network = None;
         self.interfaces.clear();
     }
 
@@ -105,36 +116,37 @@ pub(super) fn processes_and_networks(
     owners.clear();
     let host = processes.network(1);
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1) as f64;
-    for (index, row) in rows.iter_mut().enumerate() {
+    for index in 0..rows.len() {
+        let row = &mut rows[index];
         let Some(pid) = row.pid else { continue };
         let Some(ticks) = row.ticks.or_else(|| start_ticks(roots, pid)) else { continue };
         row.started = boot_time.map(|boot| boot + ticks as f64 / ticks_per_second);
-        if row.path == b"/" {
-            read_interfaces(processes, pid, row);
-        } else if row.is_container {
-            row.network = processes.network(pid).filter(|&network| Some(network) != host);
-            if let Some(network) = row.network {
-                let owner = owners.entry(network).or_insert((ticks, index));
-                *owner = (*owner).min((ticks, index));
-            }
+        let is_root = row.path == b"/";
+        if !is_root && !row.is_container {
+            continue;
         }
-    }
-    for (index, row) in rows.iter_mut().enumerate() {
-        if let (Some(network), Some(pid)) = (row.network, row.pid)
-            && owners.get(&network).is_some_and(|owner| owner.1 == index)
-        {
-            read_interfaces(processes, pid, row);
+        let wanted = |network| is_root || Some(network) != host && !owners.contains_key(&network);
+        let Some((network, text)) = processes.network_and_text(pid, wanted) else { continue };
+        if let Some(text) = text {
+            read_interfaces(text, row);
+        }
+        if is_root || Some(network) == host {
+            continue;
+        }
+        let owner = owners.entry(network).or_insert((ticks, index));
+        if (ticks, index) < *owner {
+            let before = std::mem::replace(owner, (ticks, index)).1;
+            let (left, right) = rows.split_at_mut(index);
+            std::mem::swap(&mut left[before].interfaces, &mut right[0].interfaces);
         }
     }
 }
 
 /// Interfaces but for those that only lead to containers, or nowhere.
-fn read_interfaces(processes: &mut Processes, pid: u32, row: &mut Row) {
-    if let Some(text) = processes.read(pid, "net/dev") {
-        interfaces(text, &mut row.interfaces);
-        row.interfaces.retain(|interface| {
-            let name = interface.name();
-            name != b"lo" && !["veth", "docker", "nerdctl"].iter().any(|prefix| name.starts_with(prefix.as_bytes()))
-        });
-    }
+fn read_interfaces(text: &[u8], row: &mut Row) {
+    interfaces(text, &mut row.interfaces);
+    row.interfaces.retain(|interface| {
+        let name = interface.name();
+        name != b"lo" && !["veth", "docker", "nerdctl"].iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+    });
 }
