@@ -46,6 +46,8 @@ pub enum Action {
     Once,
     /// Explain a metric.
     Explain(String),
+    /// Say what cannot be shown here, and why; whether as JSON.
+    Doctor(bool),
 }
 
 /// Reads arguments, the program's name first.
@@ -72,6 +74,11 @@ fn command() -> Command {
             Command::new("explain")
                 .about("Say what a metric is, where it comes from and which question it answers")
                 .arg(Arg::new("metric").value_name("NAME").required(true)),
+        )
+        .subcommand(
+            Command::new("doctor")
+                .about("Say which metrics cannot be given here, why, and what would change it; exits with 1 if any")
+                .arg(Arg::new("json").long("json").help("One JSON object").action(ArgAction::SetTrue)),
         )
         .arg(
             value("web.listen-address", "ADDR", "Address to serve on: HOST:PORT, or :PORT for every interface")
@@ -195,6 +202,7 @@ fn config(matches: &ArgMatches) -> Config {
     let action = match matches.subcommand() {
         Some(("once", _)) => Action::Once,
         Some(("explain", sub)) => Action::Explain(sub.get_one::<String>("metric").expect("required").clone()),
+        Some(("doctor", sub)) => Action::Doctor(sub.get_flag("json")),
         _ => Action::Serve,
     };
     Config {
@@ -242,6 +250,7 @@ mod tests {
         let only = parsed(&["once", "--collector.disable-defaults", "--collector.loadavg"]);
         assert_eq!(only.action, Action::Once);
         assert_eq!(only.enabled.iter().filter(|on| **on).count(), 1);
+        assert_eq!(parsed(&["doctor", "--json", "--no-collector.loadavg"]).action, Action::Doctor(true));
         assert!(!parsed(&["--web.disable-exporter-metrics"]).enabled[position("agent").unwrap()]);
     }
 

@@ -11,6 +11,7 @@ pub mod collectors;
 pub mod containers;
 pub mod cost;
 pub mod descriptor_limit;
+pub mod doctor;
 pub mod explain;
 pub mod exposition;
 pub mod filter;

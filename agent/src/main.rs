@@ -9,13 +9,14 @@ use highload_agent::collector::{COLLECTORS, Collector};
 use highload_agent::cost::CountingAllocator;
 use highload_agent::http::{Routes, Server, bind, inherited};
 use highload_agent::scrape::{DEADLINE, Scraper};
-use highload_agent::{catalogue, descriptor_limit, explain};
+use highload_agent::{catalogue, descriptor_limit, doctor, explain};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// Exit codes: usage, and an environment that cannot do it.
+/// Exit codes: the doctor found gaps, usage, and an environment that cannot do it.
+const GAPS: u8 = 1;
 const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    if let Action::Doctor(as_json) = config.action {
+        return examine(&config, collectors, as_json);
+    }
     match run(config, collectors) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -90,6 +94,12 @@ async fn serve(config: Config, scraper: Scraper) -> anyhow::Result<()> {
     };
     Server::new(listeners, routes)?.serve(stop).await;
     Ok(())
+}
+
+fn examine(config: &Config, collectors: Vec<Option<Box<dyn Collector>>>, as_json: bool) -> ExitCode {
+    let report = doctor::examine(config, collectors);
+    print!("{}", if as_json { doctor::json(&report) } else { doctor::text(&report) });
+    if report.gaps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(GAPS) }
 }
 
 fn explain_metric(name: &str) -> ExitCode {

@@ -6,13 +6,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The user that owns nothing.
 const NOBODY: u32 = 65_534;
 
-#[test]
-fn every_gap_is_named() {
+/// The agent with these arguments as a user without any right, in a directory without an engine's socket.
+fn as_nobody(arguments: &[&str]) -> Output {
     assert!(rustix::process::geteuid().is_root(), "this test becomes nobody, which needs root");
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -20,13 +20,22 @@ fn every_gap_is_named() {
     let binary = dir.path().join("highload-agent");
     std::fs::copy(env!("CARGO_BIN_EXE_highload-agent"), &binary).unwrap();
     let missing = format!("--collector.containers.engine=docker={}/none.sock", dir.path().display());
-    let output = Command::new(&binary)
-        .args(["once", "--collector.disable-defaults", "--collector.containers", "--collector.connections"])
-        .args(["--collector.io_uring", "--collector.machine", &missing])
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
+    Command::new(&binary).args(arguments).arg(&missing).uid(NOBODY).gid(NOBODY).output().unwrap()
+}
+
+/// The collectors of containers, users and rings.
+const COLLECTORS: [&str; 5] = [
+    "--collector.disable-defaults",
+    "--collector.containers",
+    "--collector.connections",
+    "--collector.io_uring",
+    "--collector.machine",
+];
+
+/// The page.
+#[test]
+fn every_gap_is_named() {
+    let output = as_nobody(&[&["once"][..], &COLLECTORS].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = String::from_utf8(output.stdout).unwrap();
     let value = |series: &str| {
@@ -46,4 +55,33 @@ fn every_gap_is_named() {
     for collector in ["containers", "connections", "io_uring", "machine"] {
         assert_eq!(value(&format!("node_scrape_collector_success{{collector=\"{collector}\"}}")), 1.0, "{collector}");
     }
+}
+
+/// The doctor: a line for each gap with the right or the knob, the same as JSON, exit code 1; without a gap 0.
+#[test]
+fn doctor() {
+    let output = as_nobody(&[&["doctor"][..], &COLLECTORS].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let gaps: Vec<&str> = text.lines().filter(|line| line.starts_with("gap")).collect();
+    for part in ["CAP_SYS_PTRACE", "none.sock", "--collector.containers.engine"] {
+        assert!(gaps.iter().any(|line| line.contains(part)), "{part}: {text}");
+    }
+    assert!(text.lines().last().unwrap().starts_with("sum"));
+
+    let output = as_nobody(&[&["doctor", "--json"][..], &COLLECTORS].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let listed = report["gaps"].as_array().unwrap();
+    assert!(listed.len() >= 2, "{report}");
+    for gap in listed {
+        for field in ["missing", "reason", "remedy"] {
+            assert!(gap[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {gap}");
+        }
+        assert!(!gap["collectors"].as_array().unwrap().is_empty());
+    }
+    let output = as_nobody(&["doctor", "--collector.disable-defaults", "--collector.loadavg"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("0 gaps, 0 collectors with nothing to read here, 1 that work"), "{text}");
 }
