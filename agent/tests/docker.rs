@@ -36,10 +36,14 @@ fn follows_a_real_docker() {
         "--collector.machine",
         "--collector.connections.census-interval=0.2",
         "--collector.containers.labels=com.docker.compose.*",
+        "--collector.containers.tcp-states",
         &socket,
     ]);
     limits_and_throttling(&docker, &agent);
     network_and_users(&docker, &agent);
+    host_network(&docker, &agent);
+    disk_use(&docker, &agent);
+    health_and_creation(&docker, &agent);
     oom_kill(&docker, &agent);
     rename_and_restart(&docker, &agent);
     daemon_restart(&mut docker, &agent);
@@ -197,11 +201,76 @@ fn network_and_users(docker: &Dockerd, agent: &Agent) {
         until("no connected users", agent, |metrics| metrics.sum("highload_connected_users", &labels) == Some(0.0));
     assert_eq!(metrics.sum("highload_listeners", &labels), Some(1.0));
     assert!(metrics.sum("container_sockets", &[("name", "server")]).unwrap() >= 2.0);
+    let listening: f64 = ["container_network_tcp_usage_total", "container_network_tcp6_usage_total"]
+        .iter()
+        .map(|name| metrics.sum(name, &[("name", "server"), ("tcp_state", "listen")]).unwrap())
+        .sum();
+    assert_eq!(listening, 2.0, "httpd's and nc's");
+}
+
+/// A health check that fails and then passes; when the container was made.
+fn health_and_creation(docker: &Dockerd, agent: &Agent) {
+    let check = ["--health-cmd=test -e /ok", "--health-interval=1s", "--health-retries=1"];
+    let run = ["run", "-d", "--network=none", "--name", "patient"];
+    docker.cli(&[&run[..], &check, &[IMAGE, "sleep", "1000"]].concat());
+    let health = |metrics: &Metrics| metrics.sum("container_health_state", &[("name", "patient")]);
+    until("an unhealthy container", agent, |metrics| health(metrics) == Some(0.0));
+    docker.cli(&["exec", "patient", "sh", "-c", ": > /ok"]);
+    let metrics = until("a healthy container", agent, |metrics| health(metrics) == Some(1.0));
+    let created = docker.inspect("patient", ".Created");
+    let created = dockerd::run(std::process::Command::new("date").args(["+%s.%N", "-d", &created]));
+    let shown = value(&metrics, "container_creation_time_seconds", "patient");
+    assert!((shown - created.parse::<f64>().unwrap()).abs() < 2.0, "{shown} against {created}");
+    docker.cli(&["rm", "-f", "patient"]);
+}
+
+/// What a container writes is on the page, as much as Docker says itself.
+fn disk_use(docker: &Dockerd, agent: &Agent) {
+    let write = "dd if=/dev/zero of=/file bs=1048576 count=5; sleep 1000";
+    docker.cli(&["run", "-d", "--network=none", "--name", "writer", IMAGE, "sh", "-c", write]);
+    let metrics = until("5 MiB of disk", agent, |metrics| {
+        metrics.sum("container_fs_usage_bytes", &[("name", "writer")]).is_some_and(|bytes| bytes >= 5.0 * 1048576.0)
+    });
+    let list = docker.api("/v1.41/containers/json?size=1&filters=%7B%22name%22:%5B%22writer%22%5D%7D");
+    let theirs = number(&list[0]["SizeRw"]);
+    let ours = value(&metrics, "container_fs_usage_bytes", "writer");
+    // Docker counts lengths, this counts blocks and directories.
+    assert!((ours - theirs).abs() < 65536.0, "{ours} against Docker's {theirs}");
+    assert!(metrics.sum("highload_container_fs_usage_age_seconds", &[]).is_some());
+    // The layer lies on the file system that has Docker's data.
+    let disk = rustix::fs::statvfs(docker.data()).unwrap();
+    let (limit, inodes) = ((disk.f_blocks * disk.f_frsize) as f64, disk.f_files as f64);
+    assert_eq!(value(&metrics, "container_fs_limit_bytes", "writer"), limit);
+    assert_eq!(value(&metrics, "container_fs_inodes_total", "writer"), inodes);
+    assert!(value(&metrics, "container_fs_inodes_free", "writer") < inodes);
+    docker.cli(&["rm", "-f", "writer"]);
+}
+
+/// Users of a container on the host's network are the container's, although the host has the sockets; the host's own
+/// listener on another port stays the host's.
+fn host_network(docker: &Dockerd, agent: &Agent) {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, own) = (free().local_addr().unwrap().port(), free());
+    let listen = format!("nc -ll -p {port} -e sleep 1000");
+    docker.cli(&["run", "-d", "--name", "guest", "--network=host", IMAGE, "sh", "-c", &listen]);
+    let text = port.to_string();
+    let labels = [("name", "guest"), ("port", text.as_str())];
+    until("a listener on the host's network", agent, |metrics| metrics.sum("highload_listeners", &labels) == Some(1.0));
+    let users: Vec<_> = (0..3).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("nc listens")).collect();
+    let metrics = until("3 users on the host's network", agent, |metrics| {
+        metrics.sum("highload_connected_users", &labels) == Some(3.0)
+    });
+    let own = own.local_addr().unwrap().port().to_string();
+    let found = metrics.all("highload_listeners", &[("port", &own)]);
+    assert!(found.len() == 1 && found[0].labels["id"] == "/", "{found:?}");
+    assert!(metrics.all("container_network_receive_bytes_total", &[("name", "guest")]).is_empty());
+    drop(users);
+    docker.cli(&["rm", "-f", "guest"]);
 }
 
 /// A process that asks for more than the limit is killed, the container lives; the cgroup, Docker's event and the page agree.
 fn oom_kill(docker: &Dockerd, agent: &Agent) {
-    docker.cli(&["run", "-d", "--name", "hungry", "--memory=16m", IMAGE, "sh", "-c", "tail /dev/zero; sleep 1000"]);
+    docker.cli(&["run", "-d", "--name", "hungry", "--memory=48m", IMAGE, "sh", "-c", "tail /dev/zero; sleep 1000"]);
     let metrics = until("an OOM kill", agent, |metrics| {
         metrics.sum("container_oom_events_total", &[("name", "hungry")]).is_some_and(|count| count >= 1.0)
     });
@@ -235,19 +304,33 @@ fn rename_and_restart(docker: &Dockerd, agent: &Agent) {
     assert!(metrics.sum("container_cpu_usage_seconds_total", &[("name", "customer")]).unwrap() < 60.0);
 }
 
-/// The daemon crashes: figures and names go on, and one metric tells. It comes back: so does that metric.
+/// The daemon crashes under load: figures and names go on, on every page, and one metric tells. It comes back: so does that
+/// metric.
 fn daemon_restart(docker: &mut Dockerd, agent: &Agent) {
-    docker.crash();
-    let up = "highload_container_runtime_up";
-    let metrics = until("a crashed daemon", agent, |metrics| metrics.sum(up, &[]) == Some(0.0));
-    let before = metrics.sum("container_cpu_usage_seconds_total", &[("name", "spinner")]).unwrap();
-    assert_eq!(value(&metrics, "container_spec_memory_limit_bytes", "spinner"), 64.0 * 1048576.0);
-    until("figures without a daemon", agent, |metrics| {
-        metrics.sum("container_cpu_usage_seconds_total", &[("name", "spinner")]).unwrap() > before
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut scrapes = 0;
+            while !done.load(Ordering::Relaxed) {
+                let metrics = agent.metrics();
+                assert_eq!(value(&metrics, "container_spec_memory_limit_bytes", "spinner"), 64.0 * 1048576.0);
+                scrapes += 1;
+            }
+            scrapes
+        });
+        docker.crash();
+        let up = "highload_container_runtime_up";
+        let metrics = until("a crashed daemon", agent, |metrics| metrics.sum(up, &[]) == Some(0.0));
+        let before = metrics.sum("container_cpu_usage_seconds_total", &[("name", "spinner")]).unwrap();
+        until("figures without a daemon", agent, |metrics| {
+            metrics.sum("container_cpu_usage_seconds_total", &[("name", "spinner")]).unwrap() > before
+        });
+        docker.restart();
+        let metrics = until("a restarted daemon", agent, |metrics| metrics.sum(up, &[]) == Some(1.0));
+        assert!(metrics.sum("container_last_seen", &[("name", "spinner")]).is_some());
+        done.store(true, Ordering::Relaxed);
+        println!("{} whole pages meanwhile", reader.join().expect("every page is whole"));
     });
-    docker.restart();
-    let metrics = until("a restarted daemon", agent, |metrics| metrics.sum(up, &[]) == Some(1.0));
-    assert!(metrics.sum("container_last_seen", &[("name", "spinner")]).is_some());
 }
 
 /// Containers come and go while the page is read: it is always whole, and nothing stays behind.

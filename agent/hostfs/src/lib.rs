@@ -58,6 +58,7 @@ pub mod tables;
 pub mod text;
 pub mod thermal;
 pub mod timex;
+pub mod tree_size;
 pub mod uring;
 pub mod vmstat;
 pub mod watchdog;

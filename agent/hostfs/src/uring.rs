@@ -281,4 +281,42 @@ mod tests {
         assert!(threads(&roots, pid).is_some());
         assert_eq!(read(&roots, 1 << 23, 3).unwrap(), None);
     }
+
+    /// Rings that are closed, and processes that end, between being listed and being read: gone, and never an error.
+    #[test]
+    fn rings_and_processes_that_go() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let (roots, pid, done) = (Roots::default(), std::process::id(), AtomicBool::new(false));
+        let mut processes = crate::processes::Processes::open(&roots).unwrap();
+        let mut descriptors = crate::processes::Descriptors::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    drop(io_uring::IoUring::new(4).unwrap());
+                    std::process::Command::new("true").status().unwrap();
+                }
+            });
+            let (mut pids, mut seen) = (Vec::new(), 0);
+            for _ in 0..300 {
+                processes.descriptors(pid, 100_000, &mut descriptors);
+                for &fd in &descriptors.rings {
+                    seen += usize::from(read(&roots, pid, fd).unwrap().is_some());
+                }
+                processes.list(&mut pids).unwrap();
+                for &newest in pids.iter().rev().take(3) {
+                    processes.descriptors(newest, 100, &mut descriptors);
+                    let result = read(&roots, newest, 0);
+                    // What is protected from tracing may refuse; nothing else may fail.
+                    assert!(
+                        !matches!(&result, Err(Error::Read { source, .. })
+                            if source.kind() != std::io::ErrorKind::PermissionDenied),
+                        "{result:?}"
+                    );
+                    threads(&roots, newest);
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+            println!("{seen} rings were still there");
+        });
+    }
 }

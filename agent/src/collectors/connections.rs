@@ -91,7 +91,7 @@ impl Collector for Connections {
         let labels: Vec<_> = report.groups.iter().map(|group| base_labels(&self.shared, group)).collect();
         let networks: Vec<_> =
             report.networks.iter().map(|network| (network, network_labels(network, &labels))).collect();
-        write_ports(page, &networks);
+        write_ports(page, &networks, &labels);
         write_networks(page, &networks);
         write_descriptors(page, &report, &labels);
         match &report.error {
@@ -119,7 +119,7 @@ fn network_labels(network: &Network, groups: &[Rendered]) -> Rendered {
 
 type Labelled<'a> = [(&'a Network, Rendered)];
 
-fn write_ports(page: &mut Page, networks: &Labelled<'_>) {
+fn write_ports(page: &mut Page, networks: &Labelled<'_>, groups: &[Rendered]) {
     let families: [(&'static Metric, fn(&Port) -> f64); 7] = [
         (&USERS, |port| port.established as f64),
         (&LISTENERS, |port| port.listeners as f64),
@@ -134,6 +134,7 @@ fn write_ports(page: &mut Page, networks: &Labelled<'_>) {
         let mut family = page.family(metric);
         for (network, labels) in networks {
             for port in &network.ports {
+                let labels = port.owner.map_or(labels, |owner| &groups[owner]);
                 family.sample_of(labels, &[("port", digits.format(port.port).as_bytes())], value(port));
             }
         }

@@ -39,6 +39,11 @@ impl Dockerd {
         format!("unix://{}/docker.sock", self.dir.path().display())
     }
 
+    /// Where it keeps images and containers.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// Runs the client, and returns what it printed.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         run(Command::new("docker").env("DOCKER_HOST", self.socket()).args(arguments))
@@ -94,7 +99,7 @@ impl Dockerd {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
-        for applet in ["sh", "sleep", "nc", "httpd", "wget", "dd", "tail", "true"] {
+        for applet in ["sh", "sleep", "nc", "httpd", "wget", "dd", "tail", "test", "true"] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
         let tar = self.dir.path().join("image.tar");

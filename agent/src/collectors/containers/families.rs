@@ -11,7 +11,7 @@ use super::devices::DeviceNames;
 use super::row::Row;
 use crate::catalogue::Metric;
 use crate::containers::Names;
-use crate::containers::census::Report;
+use crate::containers::census::{Group, Report};
 use crate::exposition::Page;
 
 /// The labels that every series of a container begins with, beside the engine labels that are allowed.
@@ -136,6 +136,8 @@ crate::metrics! {
     FS_LIMIT = gauge("container_fs_limit_bytes").labels(FS).unit("bytes").help("Size of the file system of the container's root, at the last census.").source("statvfs of /proc/PID/root").answers("How much can the container's file system hold?");
     FS_INODES = gauge("container_fs_inodes_total").labels(FS).help("Inodes of the file system of the container's root.").source("statvfs of /proc/PID/root").answers("How many files can the container's file system hold?");
     FS_INODES_FREE = gauge("container_fs_inodes_free").labels(FS).help("Free inodes of the file system of the container's root.").source("statvfs of /proc/PID/root").answers("Is the container about to run out of inodes?");
+    FS_USAGE = gauge("container_fs_usage_bytes").labels(FS).unit("bytes").help("Disk that the container's writable layer takes; without its image, volumes and logs. Layers are walked in turns, at the pace of the census; one of more than 50,000 files has no figure.").source("the overlay's upperdir, from /proc/PID/mounts").answers("How much disk did the container fill?");
+    FS_USAGE_AGE = gauge("highload_container_fs_usage_age_seconds").unit("seconds").help("Age of the oldest container_fs_usage_bytes on the page.").source("census").answers("How old are the figures of disk use?");
     BLKIO = counter("container_blkio_device_usage_total").labels(&["id", "name", "image", "device", "major", "minor", "operation"]).unit("bytes").help("Bytes by device and operation.").source("io.stat (v2), blkio.throttle.io_service_bytes_recursive (v1)").answers("Which device does the container use?");
     HUGETLB_USAGE = gauge("container_hugetlb_usage_bytes").labels(&["id", "name", "image", "pagesize"]).unit("bytes").help("Huge pages in use.").source("hugetlb.*, with --collector.containers.hugetlb").answers("Who uses the huge pages?");
     HUGETLB_MAX = gauge("container_hugetlb_max_usage_bytes").labels(&["id", "name", "image", "pagesize"]).unit("bytes").help("Most huge pages that were in use.").source("hugetlb.* (v1)").answers("How many huge pages does the container need?");
@@ -493,8 +495,25 @@ fn write_census(page: &mut Page, rows: &[Row], facts: &Facts, report: &Report) {
             }
         }
     }
+    write_disk_use(page, rows, &of);
     if facts.tcp_states {
         write_tcp_states(page, rows, &groups, report);
+    }
+}
+
+fn write_disk_use<'a>(page: &mut Page, rows: &[Row], of: &impl Fn(&Row) -> Option<&'a Group>) {
+    let mut oldest: Option<f64> = None;
+    let mut family = page.family(&FS_USAGE);
+    for row in rows {
+        let Some(group) = of(row) else { continue };
+        if let (Some(disk), Some(filesystem)) = (&group.disk, &group.filesystem) {
+            family.sample_of(&row.labels.full, &[("device", &filesystem.device)], disk.bytes);
+            let age = disk.at.elapsed().as_secs_f64();
+            oldest = Some(oldest.map_or(age, |oldest| oldest.max(age)));
+        }
+    }
+    if let Some(oldest) = oldest {
+        page.single(&FS_USAGE_AGE, oldest);
     }
 }
 

@@ -9,6 +9,8 @@
 //! files and descriptors of other users' processes, `CAP_SYS_PTRACE`. Without them it counts what it may see,
 //! and [`Gaps`] says how much it could not.
 
+mod disk;
+mod guests;
 mod processes;
 mod sockets;
 
@@ -97,6 +99,8 @@ pub struct Group {
     pub rings: Vec<ProcessRings>,
     /// File system of a container's root.
     pub filesystem: Option<Filesystem>,
+    /// What its writable layer takes.
+    pub disk: Option<DiskUse>,
 }
 
 /// The io_uring instances of one process, summed.
@@ -130,6 +134,17 @@ pub struct Filesystem {
     pub size_bytes: u64,
     pub inodes: u64,
     pub inodes_free: u64,
+    /// Directory of the writable layer, of an overlay; gone once the layer was measured.
+    pub(super) layer: Option<Vec<u8>>,
+}
+
+/// What the writable layer of a container takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Allocated bytes.
+    pub bytes: u64,
+    /// When they were counted: layers are walked in turns.
+    pub at: Instant,
 }
 
 /// One network namespace.
@@ -159,11 +174,13 @@ pub struct Network {
     pub listen_drops: Option<u64>,
 }
 
-/// A listening port, summed over its listeners (`SO_REUSEPORT`, several addresses, both families).
+/// A listening port, summed over its listeners (`SO_REUSEPORT`, several addresses, both families) of one owner.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Port {
     /// Port.
     pub port: u16,
+    /// Position in [`Report::groups`] of the container that listens, on the host's network; elsewhere the network tells.
+    pub owner: Option<usize>,
     /// Listening sockets.
     pub listeners: u64,
     /// Established connections, those that wait for accept(2) included.
@@ -263,7 +280,10 @@ fn take(roots: &Roots, scan: &mut Scan, count: u64) -> Report {
         ..Report::default()
     };
     match scan.processes(roots, &mut report) {
-        Ok(()) => sockets::networks(roots, scan, &mut report),
+        Ok(()) => {
+            sockets::networks(roots, scan, &mut report);
+            scan.disk.measure(roots, &mut report);
+        }
         Err(error) => report.error = Some(error.to_string()),
     }
     report.wall = began.elapsed();

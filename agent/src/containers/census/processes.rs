@@ -6,6 +6,8 @@ use hostfs::cgroup::classify;
 use hostfs::processes::{Access, Descriptors, Processes};
 use hostfs::{Roots, uring};
 
+use super::disk::{Disk, upper_directory};
+use super::guests::Guests;
 use super::{Filesystem, Group, ProcessRings, Report};
 
 /// Most descriptors of one process and of one census that are looked at one by one. At half a microsecond each the
@@ -30,6 +32,10 @@ pub(super) struct Scan {
     descriptors: Descriptors,
     /// Of each namespace the process with the lowest id, containers first.
     pub(super) networks: Networks,
+    /// Containers on the host's network.
+    pub(super) guests: Guests,
+    /// Sizes of writable layers.
+    pub(super) disk: Disk,
 }
 
 impl Scan {
@@ -38,6 +44,8 @@ impl Scan {
         let mut processes = Processes::open(roots)?;
         processes.list(&mut self.pids)?;
         self.networks.clear();
+        self.guests.clear();
+        let host = processes.network(1);
         let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut budget = DESCRIPTORS;
         for position in 0..self.pids.len() {
@@ -66,6 +74,9 @@ impl Scan {
             }
             if let Some(network) = processes.network(pid) {
                 self.note_network(network, pid, position, &report.groups);
+                if Some(network) == host && report.groups[position].identity.is_some() {
+                    self.guests.note(roots, &mut processes, pid, position);
+                }
             }
             self.look(roots, &mut processes, pid, position, &mut budget, report);
         }
@@ -174,8 +185,10 @@ fn filesystem(roots: &Roots, processes: &mut Processes, pid: u32) -> Option<File
     let mounts = processes.read(pid, "mounts")?;
     let mut fields = hostfs::text::fields(hostfs::text::lines(mounts).next()?);
     let device = fields.next()?.to_vec();
+    let is_overlay = fields.nth(1)? == b"overlay";
     Some(Filesystem {
         device,
+        layer: fields.next().filter(|_| is_overlay).and_then(upper_directory),
         size_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
         inodes: stat.f_files,
         inodes_free: stat.f_ffree,

@@ -9,6 +9,7 @@ use hostfs::sock_diag::{Dumper, Entry, FAMILIES, STATES, State, StateCounts};
 use hostfs::text::{fields, lines, parse_u64, trim};
 use hostfs::{Roots, read_into};
 
+use super::guests::Guests;
 use super::processes::Scan;
 use super::{Destination, Network, Port, Report};
 
@@ -66,7 +67,8 @@ pub(super) fn networks(roots: &Roots, scan: &Scan, report: &mut Report) {
         match entered {
             Ok(()) => {
                 away |= Some(number) != own;
-                if let Err(error) = count(roots, &in_use, &mut network, report) {
+                let guests = is_host.then_some(&scan.guests);
+                if let Err(error) = count(roots, &in_use, guests, &mut network, report) {
                     report.error = Some(error.to_string());
                 }
             }
@@ -118,8 +120,15 @@ impl InUse {
     }
 }
 
-/// Lists the sockets of the namespace that the thread is in.
-fn count(roots: &Roots, in_use: &InUse, network: &mut Network, report: &mut Report) -> hostfs::Result<()> {
+/// Lists the sockets of the namespace that the thread is in; `guests` are the containers that share it with the host.
+fn count(
+    roots: &Roots,
+    in_use: &InUse,
+    guests: Option<&Guests>,
+    network: &mut Network,
+    report: &mut Report,
+) -> hostfs::Result<()> {
+    let owner = |entry: &Entry| guests.and_then(|guests| guests.owner(entry.cgroup));
     let mut dumper = Dumper::open()?;
     let mut ports: Vec<Port> = Vec::new();
     let mut states = [StateCounts::default(); 2];
@@ -130,7 +139,7 @@ fn count(roots: &Roots, in_use: &InUse, network: &mut Network, report: &mut Repo
         }
         report.sockets += dumper.tcp(family, &[State::Listen], None, |entry| {
             states.add(entry);
-            left_out += u64::from(!add_listener(&mut ports, entry));
+            left_out += u64::from(!add_listener(&mut ports, entry, owner(entry)));
         })?;
     }
     report.gaps.bounded += left_out;
@@ -142,11 +151,11 @@ fn count(roots: &Roots, in_use: &InUse, network: &mut Network, report: &mut Repo
         }
         report.sockets += dumper.tcp(family, &CONNECTED, None, |entry| {
             states.add(entry);
-            match ports.binary_search_by_key(&entry.local_port, |port| port.port) {
-                Ok(at) if entry.state == State::Established => ports[at].established += 1,
-                Ok(at) if entry.state == State::SynRecv => ports[at].handshakes += 1,
-                Ok(_) => {}
-                Err(_) => note_outgoing(&mut outgoing, entry, range),
+            match listening(&ports, entry.local_port, || owner(entry)) {
+                Some(at) if entry.state == State::Established => ports[at].established += 1,
+                Some(at) if entry.state == State::SynRecv => ports[at].handshakes += 1,
+                Some(_) => {}
+                None => note_outgoing(&mut outgoing, entry, range),
             }
         })?;
     }
@@ -162,13 +171,29 @@ fn count(roots: &Roots, in_use: &InUse, network: &mut Network, report: &mut Repo
     Ok(())
 }
 
+/// Position of the port that a connection to `number` belongs to. Only where several owners listen on it is the
+/// connection's own asked for.
+fn listening(ports: &[Port], number: u16, owner: impl FnOnce() -> Option<usize>) -> Option<usize> {
+    let first = ports.partition_point(|port| port.port < number);
+    let count = ports[first..].iter().take_while(|port| port.port == number).count();
+    match count {
+        0 => None,
+        1 => Some(first),
+        _ => {
+            let owner = owner();
+            // A connection whose owner does not listen any more goes to whoever is first.
+            Some(first + ports[first..first + count].iter().position(|port| port.owner == owner).unwrap_or(0))
+        }
+    }
+}
+
 /// False when there is no room for another port.
-fn add_listener(ports: &mut Vec<Port>, entry: &Entry) -> bool {
-    let at = match ports.binary_search_by_key(&entry.local_port, |port| port.port) {
+fn add_listener(ports: &mut Vec<Port>, entry: &Entry, owner: Option<usize>) -> bool {
+    let at = match ports.binary_search_by_key(&(entry.local_port, owner), |port| (port.port, port.owner)) {
         Ok(at) => at,
         Err(_) if ports.len() >= PORTS => return false,
         Err(at) => {
-            ports.insert(at, Port { port: entry.local_port, ..Port::default() });
+            ports.insert(at, Port { port: entry.local_port, owner, ..Port::default() });
             at
         }
     };
@@ -256,15 +281,29 @@ mod tests {
     fn listeners() {
         let mut ports = Vec::new();
         for listener in [entry(80, 0, 5, 10), entry(80, 0, 1, 10), entry(22, 0, 1, 0)] {
-            assert!(add_listener(&mut ports, &listener));
+            assert!(add_listener(&mut ports, &listener, None));
         }
         assert_eq!(ports.iter().map(|port| port.port).collect::<Vec<_>>(), [22, 80]);
         assert_eq!((ports[1].listeners, ports[1].queue, ports[1].backlog), (2, 6, 20));
         assert!((ports[1].fullest - 0.5).abs() < 1e-9 && (ports[0].fullest - 1.0).abs() < 1e-9);
         (0..2000).for_each(|port| {
-            add_listener(&mut ports, &entry(port, 0, 0, 1));
+            add_listener(&mut ports, &entry(port, 0, 0, 1), None);
         });
         assert_eq!(ports.len(), PORTS);
+    }
+
+    /// A port that the host and a container on its network both listen on: each connection goes to its own.
+    #[test]
+    fn shared_port() {
+        let mut ports = Vec::new();
+        for (port, owner) in [(80, Some(4)), (80, None), (22, Some(1))] {
+            add_listener(&mut ports, &entry(port, 0, 0, 1), owner);
+        }
+        let found = |number, owner| listening(&ports, number, || owner).map(|at| (ports[at].port, ports[at].owner));
+        assert_eq!(found(80, Some(4)), Some((80, Some(4))));
+        assert_eq!(found(80, None), Some((80, None)));
+        assert_eq!(found(80, Some(9)), Some((80, None)));
+        assert_eq!((found(22, None), found(81, None)), (Some((22, Some(1))), None));
     }
 
     /// A namespace is walked unless its counts rule out that anything is there.
