@@ -88,6 +88,9 @@ pub fn examine(config: &Config, collectors: Vec<Option<Box<dyn Collector>>>) -> 
         match run(collector) {
             Ok(Ok(())) => report.working.push(name),
             Ok(Err(Failure::NoData(reason))) => report.absent.push(Absent { collector: name, reason }),
+            Ok(Err(Failure::Missing(error))) => {
+                report.absent.push(Absent { collector: name, reason: error.to_string() });
+            }
             Ok(Err(Failure::Broken(reason))) => {
                 report.gaps.push(Gap::new(&[entry.name], &its_metrics(entry.name), reason, "the error names the file"));
             }
