@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use service::{Handler, Next};
-use wire::client::{Operation, Request, parse_reply};
+use wire::client::{Operation, Request, opening, parse_reply};
 use wire::message::{AddNote, Note};
 use wire::{Format, Protocol, seeded};
 
@@ -86,9 +86,11 @@ fn exchange(criterion: &mut Criterion) {
                 let mut request = Request::new(protocol, format, operation, "127.0.0.1:1");
                 let mut handler = Handler::alone(protocol, format);
                 let mut connection = handler.admit().expect("no limit");
-                let mut bytes = Vec::new();
+                let (mut bytes, mut out) = (Vec::new(), Vec::new());
+                opening(protocol, "127.0.0.1:1", &mut bytes);
+                assert_eq!(handler.feed(&mut connection, &bytes, &mut out), Next::Read);
+                bytes.clear();
                 request.write(7, &mut bytes);
-                let mut out = Vec::new();
                 group.bench_function(format!("{name}/serve"), |bencher| {
                     bencher.iter(|| {
                         out.clear();

@@ -44,12 +44,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     println!("Engines");
     for engine in engines.all() {
-        println!("  {:<14}{:<10}{}", engine.name, engine.interface, engine.note);
+        println!("  {:<19}{:<10}{}", engine.name, engine.interface, engine.note);
     }
     println!("\nScenarios (or a TOML file of yours, see benches/scenarios/)");
     for scenario in scenarios {
         let (name, question, _) = scenario.about();
-        println!("  {name:<14}{question}");
+        println!("  {name:<19}{question}");
     }
     println!("\nProtocols  {}\nFormats    {}\nServices   echo, note", protocols.join(", "), formats.join(", "));
     Ok(ExitCode::SUCCESS)

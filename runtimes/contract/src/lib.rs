@@ -1,7 +1,7 @@
 //! Tests of the server contract, run by every engine on its own binary.
 //!
 //! `contract::tests!` in an engine's `tests/contract.rs` makes one `#[test]` of each function here. All start the real
-//! binary on port 0, wait for its ready line and talk to it over loopback: raw bytes, curl and wrk.
+//! binary on port 0, wait for its ready line and talk to it over loopback: raw bytes, curl, wrk and Python's `websockets`.
 
 pub mod conversation;
 pub mod lifecycle;
@@ -31,7 +31,7 @@ macro_rules! tests {
                     refusals_end_the_connection, large_bodies, limits;
                 lifecycle: ready_line, counters_and_exit, drains_what_has_arrived, draining_is_bounded, port_taken,
                     usage_errors, descriptor_limit, shards;
-                tools: admin, curl, wrk;
+                tools: admin, curl, websockets, wrk;
             );
         }
     };

@@ -27,6 +27,8 @@ pub fn ready_line(subject: &Subject) {
         (ready["engine"].as_str(), ready["interface"].as_str()),
         (Some(subject.engine), Some(subject.interface))
     );
+    let naive_or_lean = if subject.engine.ends_with("+lean") { "lean" } else { "naive" };
+    assert!(ready["idle"].is_null() || ready["idle"] == naive_or_lean, "{ready}");
     assert_eq!((ready["protocol"].as_str(), ready["format"].as_str()), (Some("frame"), Some("raw")));
     assert_eq!(ready["pid"].as_u64(), Some(u64::from(server.pid())));
     assert_eq!(ready["ring"].is_object(), subject.interface == "io_uring");

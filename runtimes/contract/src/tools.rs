@@ -1,4 +1,5 @@
-//! Third-party clients: curl and wrk must be able to use any engine. Both are needed: a missing one fails the test.
+//! Third-party clients: curl, wrk and Python's `websockets` must be able to use any engine. All are needed: a missing one
+//! fails the test.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -61,6 +62,18 @@ pub fn wrk(subject: &Subject) {
         .expect(&report);
     assert!(requests > 0, "{report}");
     assert!(server.stop()["requests"].as_u64() >= Some(requests));
+}
+
+/// Python's `websockets` in the first `python3` on the path: everything that the protocol has, from someone else's hand.
+pub fn websockets(subject: &Subject) {
+    let server = Server::speaking(subject, Protocol::WebSocket, Format::Json, &[]);
+    let address = server.address.to_string();
+    let output = Command::new("python3").args(["-c", include_str!("websocket_client.py"), &address]).output();
+    let output = output.unwrap_or_else(|error| panic!("python3 is needed: {error}"));
+    let says = String::from_utf8_lossy(&output.stderr);
+    assert!(!says.contains("No module named"), "python3 needs it: `python3 -m pip install websockets`: {says}");
+    assert!(output.status.success(), "{says}");
+    assert_eq!(server.stop()["errors"], serde_json::json!({"not-found": 1, "too-large": 1}));
 }
 
 /// Metrics, health and a profile on the admin address, while requests go on: the profiler's signals interrupt system

@@ -1,12 +1,12 @@
 //! The engines `monoio-uring` and `monoio-epoll`: the same code on either driver of monoio.
 
-mod peer;
 mod runtime;
+mod socket;
 
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use service::{Engine, Error, Interface, Ring, RingFeature};
+use service::{Engine, Error, Idle, Interface, Ring, RingFeature};
 
 /// Server under test: monoio, on io_uring or on epoll
 #[derive(Parser)]
@@ -18,6 +18,10 @@ struct Args {
     /// The driver under monoio: which kernel interface it uses
     #[arg(long, value_enum, default_value = "uring")]
     interface: Driver,
+
+    /// What a connection holds while it waits
+    #[arg(long, value_enum, default_value = "naive")]
+    idle: Idle,
 
     /// Setup features of the ring, separated by commas
     /// [default: single-issuer,defer where the kernel has them]
@@ -37,21 +41,23 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
+    let idle = args.idle;
     match args.interface {
         Driver::Uring => {
             let features = args.ring.as_deref().unwrap_or(&[RingFeature::SingleIssuer, RingFeature::Defer]);
             let ring = Ring::new(runtime::ENTRIES, features)?;
             // Who names features wants them or an error; the default takes what the kernel has.
             let may_fall_back = args.ring.is_none();
-            let engine = Engine { name: "monoio-uring", interface: Interface::IoUring };
-            service::run(engine, &args.server, |shard| runtime::run_uring(shard, ring, may_fall_back))
+            let name = idle.name("monoio-uring", "monoio-uring+lean");
+            let engine = Engine { name, interface: Interface::IoUring };
+            service::run(engine, &args.server, |shard| runtime::run_uring(shard, idle, ring, may_fall_back))
         }
         Driver::Epoll if args.ring.is_some() => {
             Err(Error::Usage("--ring is for --interface uring: epoll has no ring".to_owned()))
         }
         Driver::Epoll => {
-            let engine = Engine { name: "monoio-epoll", interface: Interface::Epoll };
-            service::run(engine, &args.server, runtime::run_epoll)
+            let engine = Engine { name: idle.name("monoio-epoll", "monoio-epoll+lean"), interface: Interface::Epoll };
+            service::run(engine, &args.server, |shard| runtime::run_epoll(shard, idle))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The server contract, on this engine's binary with each driver.
+//! The server contract, on this engine's binary with each driver and each way to wait.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
 
@@ -9,9 +9,19 @@ const BINARY: &str = env!("CARGO_BIN_EXE_server-monoio");
 const URING: Subject = Subject { binary: BINARY, args: &[], engine: "monoio-uring", interface: "io_uring" };
 const EPOLL: Subject =
     Subject { binary: BINARY, args: &["--interface", "epoll"], engine: "monoio-epoll", interface: "epoll" };
+const URING_LEAN: Subject =
+    Subject { binary: BINARY, args: &["--idle", "lean"], engine: "monoio-uring+lean", interface: "io_uring" };
+const EPOLL_LEAN: Subject = Subject {
+    binary: BINARY,
+    args: &["--interface", "epoll", "--idle", "lean"],
+    engine: "monoio-epoll+lean",
+    interface: "epoll",
+};
 
 contract::tests!(uring, crate::URING);
 contract::tests!(epoll, crate::EPOLL);
+contract::tests!(uring_lean, crate::URING_LEAN);
+contract::tests!(epoll_lean, crate::EPOLL_LEAN);
 
 const FRAME_RAW: [&str; 4] = ["--protocol", "frame", "--format", "raw"];
 

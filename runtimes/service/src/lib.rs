@@ -23,14 +23,15 @@ mod run;
 mod sockets;
 mod store;
 mod tables;
+mod task;
 
 pub use args::Args;
 pub use counters::{Counters, ErrorKind};
 pub use error::{Error, Interface, exit};
 pub use handler::{Connection, Handler, Next, READ_BYTES};
 pub use listen::{Places, last_of_queue};
-pub use pool::{Pool, grown, read_buffer};
+pub use pool::Pool;
 pub use ring::{Ring, RingFeature};
 pub use run::{Engine, Life, Shard, run, run_with};
-pub use sockets::Sockets;
 pub use store::{ADDED_NOTES, Store};
+pub use task::{Idle, Received, Socket, Tasks, receive_when_readable};

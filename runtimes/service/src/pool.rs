@@ -1,4 +1,4 @@
-//! Output buffers for engines that must own them while the kernel writes from them.
+//! Buffers for engines that must own them while the kernel reads or writes them.
 
 /// Buffers kept, at most: as many connections as write at the same moment. More come and go with the allocator.
 const KEPT: usize = 1_024;
@@ -17,6 +17,13 @@ impl Pool {
         self.0.pop().unwrap_or_default()
     }
 
+    /// An empty buffer of at least this capacity.
+    pub fn take_with_capacity(&mut self, capacity: usize) -> Vec<u8> {
+        let mut buffer = self.take();
+        buffer.reserve_exact(capacity);
+        buffer
+    }
+
     /// Takes a buffer back.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         if self.0.len() < KEPT && buffer.capacity() <= KEPT_BYTES {
@@ -31,18 +38,15 @@ impl Pool {
 /// A completion needs a buffer to read into before there is anything to read, so these engines hold one for each
 /// connection, idle ones included: 4 KiB hold the small requests that connected users send.
 #[must_use]
-pub fn read_buffer() -> Vec<u8> {
+pub(crate) fn read_buffer() -> Vec<u8> {
     Vec::with_capacity(4 << 10)
 }
 
-/// The buffer for the next read: twice as large, up to [`crate::READ_BYTES`], when the last read filled it.
+/// The buffer for the next read after this one was filled: twice as large, up to [`crate::READ_BYTES`].
 #[must_use]
-pub fn grown(buffer: Vec<u8>, read: usize) -> Vec<u8> {
+pub(crate) fn grown(buffer: Vec<u8>) -> Vec<u8> {
     let capacity = buffer.capacity();
-    if read < capacity || capacity >= crate::READ_BYTES {
-        return buffer;
-    }
-    Vec::with_capacity((2 * capacity).min(crate::READ_BYTES))
+    if capacity >= crate::READ_BYTES { buffer } else { Vec::with_capacity((2 * capacity).min(crate::READ_BYTES)) }
 }
 
 #[cfg(test)]
@@ -60,15 +64,13 @@ mod tests {
         assert_eq!(pool.take().capacity(), 0);
     }
 
-    /// Buffers grow only when filled, and only so far.
+    /// Buffers grow by doubling, and only so far.
     #[test]
     fn growth() {
-        let mut buffer = grown(read_buffer(), 100);
-        let first = buffer.capacity();
+        let mut buffer = read_buffer();
         for _ in 0..10 {
-            let full = buffer.capacity();
-            buffer = grown(buffer, full);
+            buffer = grown(buffer);
         }
-        assert!(first < buffer.capacity() && buffer.capacity() == crate::READ_BYTES);
+        assert_eq!(buffer.capacity(), crate::READ_BYTES);
     }
 }

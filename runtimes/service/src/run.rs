@@ -17,7 +17,7 @@ use crate::listen::{self, BACKLOG, Places};
 use crate::ring::Ring;
 use crate::store::Store;
 use crate::tables::OwnTables;
-use crate::{Args, Error, Interface, admin};
+use crate::{Args, Error, Idle, Interface, admin};
 
 /// How long connections may take to end after the first signal: replies that a slow peer has not yet taken. Then they
 /// are cut and counted as such.
@@ -85,6 +85,12 @@ impl Life {
             ready.line["ring"] = ring();
             print_line(&ready.line.to_string());
         }
+    }
+
+    /// Says what idle connections hold, in engines where that is a choice. To be called before [`Life::ready`].
+    pub fn idle(&self, idle: Idle) {
+        let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.line["idle"] = idle.name("naive", "lean").into();
     }
 
     /// Starts the time that draining may take. To be called when `stop` becomes readable.
@@ -237,6 +243,7 @@ fn ready_line(
         "max_connections": connections,
         "max_in_flight": args.max_in_flight,
         "backlog": BACKLOG,
+        "idle": Value::Null,
     }))
 }
 

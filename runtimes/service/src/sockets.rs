@@ -5,28 +5,44 @@ use std::future::poll_fn;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::task::{Poll, Waker};
 
-use slab::Slab;
+use rustix::net::Shutdown;
 
 /// Descriptors of open connections, for engines whose tasks own them.
 ///
 /// Ending reads (shutdown(2) with SHUT_RD) is how every engine drains: what has arrived is still read and answered,
 /// then the read returns 0 as if the peer had closed, and the connection ends by its usual path.
 #[derive(Debug, Default)]
-pub struct Sockets {
-    open: Slab<RawFd>,
+pub(crate) struct Sockets {
+    /// A bit for each descriptor: the kernel gives out the lowest free number, so that they lie dense.
+    open: Vec<u64>,
+    count: usize,
     waits_for_last: Option<Waker>,
+    /// Reading has been ended: sockets that come later were accepted before the listener went.
+    ending: bool,
 }
 
 impl Sockets {
-    /// Remembers a socket until [`Sockets::remove`]; returns its key.
-    pub fn insert(&mut self, socket: &impl AsRawFd) -> usize {
-        self.open.insert(socket.as_raw_fd())
+    /// Remembers a socket until [`Sockets::remove`]. Ends its reading if the others' has been ended.
+    pub(crate) fn insert(&mut self, socket: &impl AsRawFd) {
+        let fd = socket.as_raw_fd();
+        if self.ending {
+            // SAFETY: borrowed from the caller's socket, which is open.
+            end(unsafe { BorrowedFd::borrow_raw(fd) }, Shutdown::Read);
+        }
+        let (word, bit) = place(fd);
+        if word >= self.open.len() {
+            self.open.resize(word + 1, 0);
+        }
+        self.open[word] |= bit;
+        self.count += 1;
     }
 
     /// Forgets a socket. To be called before it is closed.
-    pub fn remove(&mut self, key: usize) {
-        self.open.remove(key);
-        if self.open.is_empty()
+    pub(crate) fn remove(&mut self, socket: &impl AsRawFd) {
+        let (word, bit) = place(socket.as_raw_fd());
+        self.open[word] &= !bit;
+        self.count -= 1;
+        if self.count == 0
             && let Some(waker) = self.waits_for_last.take()
         {
             waker.wake();
@@ -34,10 +50,10 @@ impl Sockets {
     }
 
     /// Waits until no socket is open. Works in any runtime, since it needs nothing but a waker.
-    pub async fn last_closed(sockets: &RefCell<Sockets>) {
+    pub(crate) async fn last_closed(sockets: &RefCell<Sockets>) {
         poll_fn(|context| {
             let mut sockets = sockets.borrow_mut();
-            if sockets.open.is_empty() {
+            if sockets.count == 0 {
                 return Poll::Ready(());
             }
             sockets.waits_for_last = Some(context.waker().clone());
@@ -46,18 +62,33 @@ impl Sockets {
         .await;
     }
 
-    /// Ends reading on every socket.
-    pub fn end_reading(&self) {
-        for (_, fd) in &self.open {
-            // SAFETY: an engine removes a descriptor before its socket is closed, so this one is open.
-            end_reading(unsafe { BorrowedFd::borrow_raw(*fd) });
+    /// Ends reading on every socket, and on those that are yet to be inserted.
+    pub(crate) fn end_reading(&mut self) {
+        self.ending = true;
+        for (word, bits) in (0..).step_by(64).zip(&self.open) {
+            for fd in (word..word + 64).filter(|fd| bits & place(*fd).1 != 0) {
+                // SAFETY: an engine removes a descriptor before its socket is closed, so this one is open.
+                end(unsafe { BorrowedFd::borrow_raw(fd) }, Shutdown::Read);
+            }
         }
     }
 }
 
-/// Ends reading on one socket. A socket whose peer has gone has nothing to end: no error is of interest.
-fn end_reading(socket: BorrowedFd<'_>) {
-    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
+/// Ends writing on a socket: its peer reads the end behind what was written before.
+pub(crate) fn end_writing(socket: &impl AsRawFd) {
+    // SAFETY: borrowed from the caller's socket, which is open.
+    end(unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }, Shutdown::Write);
+}
+
+/// The word of a descriptor's bit, and the bit.
+fn place(fd: RawFd) -> (usize, u64) {
+    let fd = usize::try_from(fd).expect("an open descriptor is not negative");
+    (fd / 64, 1 << (fd % 64))
+}
+
+/// Ends one direction of a socket. A socket whose peer has gone has nothing to end: no error is of interest.
+fn end(socket: BorrowedFd<'_>, direction: Shutdown) {
+    let _ = rustix::net::shutdown(socket, direction);
 }
 
 #[cfg(test)]
@@ -76,11 +107,16 @@ mod tests {
         client.write_all(b"arrived").unwrap();
         server.peek(&mut [0; 1]).unwrap();
         let mut sockets = Sockets::default();
-        let key = sockets.insert(&server);
+        sockets.insert(&server);
         sockets.end_reading();
         let mut text = String::new();
         server.read_to_string(&mut text).unwrap();
         assert_eq!(text, "arrived");
-        sockets.remove(key);
+        sockets.remove(&server);
+        assert_eq!(sockets.count, 0);
+        // One that comes later finds its reading ended at once.
+        let mut late = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        sockets.insert(&late);
+        assert_eq!(late.read(&mut [0; 1]).unwrap(), 0);
     }
 }

@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use service::{Handler, Next};
-use wire::client::{Operation, Request};
+use wire::client::{self, Operation, Request};
 use wire::{Format, Protocol};
 
 struct Counting;
@@ -48,8 +48,11 @@ fn allocations(protocol: Protocol, format: Format, operation: &Operation) -> u64
     let mut handler = Handler::alone(protocol, format);
     let mut connection = handler.admit().expect("no limit");
     let mut bytes = Vec::new();
-    Request::new(protocol, format, operation, "localhost").write(1, &mut bytes);
     let mut out = Vec::new();
+    client::opening(protocol, "localhost", &mut bytes);
+    assert_eq!(handler.feed(&mut connection, &bytes, &mut out), Next::Read);
+    bytes.clear();
+    Request::new(protocol, format, operation, "localhost").write(1, &mut bytes);
     let mut serve = || {
         for _ in 0..REQUESTS {
             out.clear();

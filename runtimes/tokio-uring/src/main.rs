@@ -3,15 +3,13 @@
 //! It has had no maintainer and no release since 2024, and parks in epoll_wait on the ring's descriptor, so that a turn of its
 //! loop takes two system calls at least. It is not what io_uring can do; `monoio-uring` is closer to that.
 
-mod peer;
 mod runtime;
+mod socket;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use service::{Engine, Error, Interface, Ring, RingFeature};
-
-const ENGINE: Engine = Engine { name: "tokio-uring", interface: Interface::IoUring };
+use service::{Engine, Error, Idle, Interface, Ring, RingFeature};
 
 /// Why `--ring defer` is refused. With it completions run only when a thread asks the kernel for them
 /// (IORING_ENTER_GETEVENTS, io_uring_setup(2)). tokio-uring asks for none: it sleeps in epoll_wait until the ring's descriptor
@@ -25,6 +23,10 @@ to run deferred completions, so no request would be answered; leave it out, or u
 struct Args {
     #[command(flatten)]
     server: service::Args,
+
+    /// What a connection holds while it waits
+    #[arg(long, value_enum, default_value = "naive")]
+    idle: Idle,
 
     /// Setup features of the ring, separated by commas; defer is refused, since tokio-uring hangs with it
     /// [default: coop,single-issuer where the kernel has them]
@@ -44,5 +46,7 @@ fn run(args: &Args) -> Result<(), Error> {
         return Err(Error::Usage(DEFER_HANGS.to_owned()));
     }
     let ring = Ring::new(runtime::ENTRIES, features)?;
-    service::run(ENGINE, &args.server, |shard| runtime::run(shard, ring, args.ring.is_none()))
+    let name = args.idle.name("tokio-uring", "tokio-uring+lean");
+    let engine = Engine { name, interface: Interface::IoUring };
+    service::run(engine, &args.server, |shard| runtime::run(shard, args.idle, ring, args.ring.is_none()))
 }

@@ -1,23 +1,18 @@
 //! The runtime, and what one shard does on it: accept, and stop.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
-use service::{Error, Life, Pool, Ring, Shard, Sockets};
+use service::{Error, Idle, Life, Ring, Shard, Tasks};
 use tokio_uring::Runtime;
 use tokio_uring::net::{TcpListener, TcpStream, UnixStream};
 
-use crate::peer::{self, Shared};
+use crate::socket::Stream;
 
 /// Submission queue entries; the completion queue has twice as many, and the kernel keeps what overflows it (since 5.5).
 pub(crate) const ENTRIES: u32 = 1_024;
 
-/// A pause after accept(2) failed for want of memory. It stops the whole loop, which is what a machine without memory needs.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(1);
-
-pub(crate) fn run(shard: Shard, ring: Ring, may_fall_back: bool) -> Result<(), Error> {
+pub(crate) fn run(shard: Shard, idle: Idle, ring: Ring, may_fall_back: bool) -> Result<(), Error> {
     let build = |ring: Ring| {
         let mut builder = tokio_uring::uring_builder();
         if ring.coop {
@@ -36,10 +31,10 @@ pub(crate) fn run(shard: Shard, ring: Ring, may_fall_back: bool) -> Result<(), E
         }
         Err(error) => return Err(Error::ring(error)),
     };
-    runtime.block_on(serve(shard, ring))
+    runtime.block_on(serve(shard, idle, ring))
 }
 
-async fn serve(shard: Shard, ring: Ring) -> Result<(), Error> {
+async fn serve(shard: Shard, idle: Idle, ring: Ring) -> Result<(), Error> {
     let Shard { listener, stop, handler, life } = shard;
     let set_up = || -> io::Result<_> {
         // The ring's accept and read must wait in the kernel: with O_NONBLOCK they would end with EAGAIN.
@@ -48,44 +43,36 @@ async fn serve(shard: Shard, ring: Ring) -> Result<(), Error> {
         listener.try_clone()
     };
     let queue = set_up().map_err(Error::system("setting up the listener"))?;
-    let shared = Rc::new(Shared {
-        handler: RefCell::new(handler),
-        sockets: RefCell::new(Sockets::default()),
-        outputs: RefCell::new(Pool::default()),
-        stopping: Cell::new(false),
-    });
-    let accepting = tokio_uring::spawn(accept(TcpListener::from_std(listener), Rc::clone(&shared)));
+    let tasks = Tasks::new(handler, idle);
+    let accepting = tokio_uring::spawn(accept(TcpListener::from_std(listener), Rc::clone(&tasks)));
+    life.idle(idle);
     life.ready(Some(ring));
 
     // The byte that the signal handler writes.
     let _ = UnixStream::from_std(stop).read(Vec::with_capacity(1)).await;
-    drain(&life, &shared, &queue).map_err(Error::system("draining"))?;
+    drain(&tasks, &life, &queue).map_err(Error::system("draining"))?;
     // Its accept has failed by now; the runtime must not be dropped with an operation under way.
     let _ = accepting.await;
-    Sockets::last_closed(&shared.sockets).await;
+    tasks.drained().await;
     Ok(())
 }
 
-async fn accept(listener: TcpListener, shared: Rc<Shared>) {
+async fn accept(listener: TcpListener, tasks: Rc<Tasks>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => peer::admit(stream, &shared),
-            Err(_) if shared.stopping.get() => return,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(_) => {
-                shared.handler.borrow_mut().accept_failed();
-                std::thread::sleep(ACCEPT_PAUSE);
-            }
+        let admitted = listener.accept().await.and_then(|(stream, _)| admit(stream, &tasks));
+        match admitted {
+            Ok(()) => {}
+            Err(error) if tasks.goes_on_after(&error) => {}
+            Err(_) => return,
         }
     }
 }
 
-fn drain(life: &Life, shared: &Rc<Shared>, queue: &std::net::TcpListener) -> io::Result<()> {
-    life.draining();
-    shared.stopping.set(true);
-    for stream in service::last_of_queue(queue)? {
-        peer::admit(TcpStream::from_std(stream), shared);
-    }
-    shared.sockets.borrow().end_reading();
+fn admit(stream: TcpStream, tasks: &Rc<Tasks>) -> io::Result<()> {
+    tokio_uring::spawn(tasks.admit(Stream::new(stream, tasks.idle())?));
     Ok(())
+}
+
+fn drain(tasks: &Rc<Tasks>, life: &Life, queue: &std::net::TcpListener) -> io::Result<()> {
+    tasks.drain(life, queue)?.into_iter().try_for_each(|stream| admit(TcpStream::from_std(stream), tasks))
 }

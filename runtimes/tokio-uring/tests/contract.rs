@@ -1,18 +1,17 @@
-//! The server contract, on this engine's binary.
+//! The server contract, on this engine's binary with each way to wait.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
 
 use contract::Subject;
 use contract::server::{Server, failure};
 
-const SUBJECT: Subject = Subject {
-    binary: env!("CARGO_BIN_EXE_server-tokio-uring"),
-    args: &[],
-    engine: "tokio-uring",
-    interface: "io_uring",
-};
+const BINARY: &str = env!("CARGO_BIN_EXE_server-tokio-uring");
+const SUBJECT: Subject = Subject { binary: BINARY, args: &[], engine: "tokio-uring", interface: "io_uring" };
+const LEAN: Subject =
+    Subject { binary: BINARY, args: &["--idle", "lean"], engine: "tokio-uring+lean", interface: "io_uring" };
 
-contract::tests!(tokio_uring, crate::SUBJECT);
+contract::tests!(naive, crate::SUBJECT);
+contract::tests!(lean, crate::LEAN);
 
 const FRAME_RAW: [&str; 4] = ["--protocol", "frame", "--format", "raw"];
 

@@ -2,7 +2,7 @@
 //!
 //! Three choices, independent of each other: *what* is said ([`message`]: the note service), in which *format* a
 //! message becomes bytes ([`Format`]), and in which *protocol* those bytes are delimited on a connection
-//! ([`Protocol`]). Servers use [`frame`] and [`http1`] through the crate `service`; the load generator uses
+//! ([`Protocol`]). Servers use [`frame`], [`http1`] and [`websocket`] through the crate `service`; the load generator uses
 //! [`client`]. Nothing here knows a socket, a clock or a thread, so that everything can be tested and fuzzed with slices.
 
 pub mod client;
@@ -13,6 +13,7 @@ pub mod limits;
 pub mod message;
 pub mod seeded;
 mod status;
+pub mod websocket;
 
 pub use format::Format;
 pub use status::Status;
@@ -27,17 +28,20 @@ pub enum Protocol {
     Frame,
     /// HTTP/1.1 with keep-alive and pipelining, see [`http1`].
     Http1,
+    /// WebSocket messages after an HTTP handshake, see [`websocket`].
+    WebSocket,
 }
 
 impl Protocol {
     /// Every protocol, in the order in which they are listed to people.
-    pub const ALL: [Protocol; 2] = [Protocol::Frame, Protocol::Http1];
+    pub const ALL: [Protocol; 3] = [Protocol::Frame, Protocol::Http1, Protocol::WebSocket];
 
     /// The name used in arguments, scenarios and result rows.
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::Frame => "frame",
             Protocol::Http1 => "http1",
+            Protocol::WebSocket => "websocket",
         }
     }
 }
@@ -89,7 +93,7 @@ mod tests {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
         let error = "grpc".parse::<Protocol>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown protocol `grpc`, expected one of: frame, http1");
+        assert_eq!(error.to_string(), "unknown protocol `grpc`, expected one of: frame, http1, websocket");
         let error = "JSON".parse::<Format>().unwrap_err();
         assert_eq!(error.to_string(), "unknown format `JSON`, expected one of: raw, json, protobuf");
     }

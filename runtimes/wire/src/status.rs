@@ -1,4 +1,4 @@
-//! How a request ended, in both protocols.
+//! How a request ended, in every protocol.
 
 /// How a request ended. HTTP numbers are the common tongue: frames carry one byte, [`Status::frame`], that maps to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub enum Status {
     LengthRequired,
     /// The body or the note's text is over its limit.
     TooLarge,
+    /// Plain HTTP where a WebSocket is to be opened.
+    UpgradeRequired,
     /// The head is over its limit.
     HeadTooLarge,
     /// A transfer coding that this server does not know.
@@ -27,13 +29,14 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Status; 10] = [
+    pub const ALL: [Status; 11] = [
         Status::Ok,
         Status::BadRequest,
         Status::NotFound,
         Status::MethodNotAllowed,
         Status::LengthRequired,
         Status::TooLarge,
+        Status::UpgradeRequired,
         Status::HeadTooLarge,
         Status::NotImplemented,
         Status::Busy,
@@ -49,6 +52,7 @@ impl Status {
             Status::MethodNotAllowed => 405,
             Status::LengthRequired => 411,
             Status::TooLarge => 413,
+            Status::UpgradeRequired => 426,
             Status::HeadTooLarge => 431,
             Status::NotImplemented => 501,
             Status::Busy => 503,
@@ -65,6 +69,7 @@ impl Status {
             Status::MethodNotAllowed => "Method Not Allowed",
             Status::LengthRequired => "Length Required",
             Status::TooLarge => "Content Too Large",
+            Status::UpgradeRequired => "Upgrade Required",
             Status::HeadTooLarge => "Request Header Fields Too Large",
             Status::NotImplemented => "Not Implemented",
             Status::Busy => "Service Unavailable",
@@ -79,6 +84,7 @@ impl Status {
             Status::BadRequest
             | Status::MethodNotAllowed
             | Status::LengthRequired
+            | Status::UpgradeRequired
             | Status::HeadTooLarge
             | Status::NotImplemented
             | Status::VersionNotSupported => 1,

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use wire::message::{AddNote, ListNotes, Note, NotePage, Timestamp};
-use wire::{Format, Protocol, client, frame, http1};
+use wire::{Format, Protocol, client, frame, http1, websocket};
 
 prop_compose! {
     // From the year 1 to 9999: what RFC 3339 can say.
@@ -76,6 +76,21 @@ proptest! {
         prop_assert!(partial);
     }
 
+    /// A WebSocket frame of any length, mask and text parses back, whole only when whole.
+    #[test]
+    fn websocket_frames(payload in proptest::collection::vec(any::<u8>(), 0..300), mask in any::<[u8; 4]>(), cut in any::<prop::sample::Index>()) {
+        use websocket::frame::{Opcode, Parsed, append_masked, parse_client, write_header};
+        let mut bytes = Vec::new();
+        write_header(&mut bytes, Opcode::Binary, payload.len(), Some(mask));
+        append_masked(mask, &payload, &mut bytes);
+        let Ok(Parsed::Whole(frame)) = parse_client(&bytes, 300) else { panic!("it is whole") };
+        let mut plain = Vec::new();
+        append_masked(mask, frame.payload, &mut plain);
+        prop_assert_eq!((plain, frame.mask, frame.consumed), (payload, Some(mask), bytes.len()));
+        let partial = matches!(parse_client(&bytes[..cut.index(bytes.len())], 300), Ok(Parsed::Partial { .. }));
+        prop_assert!(partial);
+    }
+
     /// Any bytes: an answer of some kind, never a panic, and never more consumed than there was.
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -85,6 +100,8 @@ proptest! {
             }
         }
         let _ = http1::parse_request(&bytes);
+        let _ = websocket::handshake::parse(&bytes);
+        let _ = websocket::frame::parse_client(&bytes, 100);
         for format in Format::ALL {
             let _ = format.decode_page(&bytes);
             let _ = format.decode_note(&bytes);

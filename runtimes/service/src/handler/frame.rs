@@ -16,10 +16,16 @@ pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8],
             return Step::Last(bytes.len());
         }
     };
+    answer(shard, connection, &request, out);
+    Step::Served(request.consumed)
+}
+
+/// Performs a request and appends the reply.
+pub(super) fn answer(shard: &mut Parts, connection: &mut Connection, request: &frame::Frame<'_>, out: &mut Vec<u8>) {
     let start = frame::begin(out, request.id, request.opcode, Status::Ok.frame());
     let outcome = shard
         .take_place(connection)
-        .and_then(|()| operation(shard.format, &request))
+        .and_then(|()| operation(shard.format, request))
         .and_then(|operation| shard.perform(operation, out));
     match outcome {
         Ok(()) => frame::finish(out, start),
@@ -29,7 +35,6 @@ pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8],
             refuse(out, request.id, request.opcode, &refusal);
         }
     }
-    Step::Served(request.consumed)
 }
 
 /// Appends a reply that says why not.

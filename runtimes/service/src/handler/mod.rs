@@ -9,6 +9,7 @@
 
 mod frame;
 mod http1;
+mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub const READ_BYTES: usize = 64 << 10;
 const OUTPUT_BYTES: usize = 256 << 10;
 
 /// Bytes read and thrown away after a refusal, so that the peer reads it rather than a reset (RFC 9112, 9.6).
-const LINGER_BYTES: usize = 2 * limits::BODY_BYTES;
+const LINGER_BYTES: u32 = 2 << 20;
 
 /// What the engine does next with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,19 +49,23 @@ pub enum Next {
 pub struct Connection {
     /// The start of a request that is not whole, or requests behind [`Next::Again`].
     pending: Vec<u8>,
-    /// Bytes that `pending` must hold before parsing it again makes sense.
-    needed: usize,
+    /// Bytes that `pending` must hold before parsing it again makes sense. Below 4 GiB, as every limit is.
+    needed: u32,
     /// Requests answered since the last flush.
     unflushed: u32,
     /// `100 Continue` has been sent for the pending request.
     continued: bool,
-    discarded: usize,
+    /// The WebSocket handshake is over.
+    upgraded: bool,
+    /// The start of a WebSocket message that comes in several frames.
+    fragments: Option<Box<websocket::Fragments>>,
+    discarded: u32,
 }
 
 impl Connection {
     /// Counts bytes that came after [`Next::Close`]; `false` when it is enough and the connection may be reset.
     pub fn discard(&mut self, bytes: usize) -> bool {
-        self.discarded += bytes;
+        self.discarded = self.discarded.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         self.discarded <= LINGER_BYTES
     }
 }
@@ -72,13 +77,15 @@ pub struct Handler {
     shard: Parts,
 }
 
-/// The parts that both protocols use.
+/// The parts that all protocols use.
 #[derive(Debug)]
 struct Parts {
     format: Format,
     store: Store,
     clock: Clock,
     scratch: AddNote,
+    /// Payloads of WebSocket frames without their masks, one at a time.
+    unmasked: Vec<u8>,
     counters: Arc<Counters>,
     connections: Limit,
     in_flight: u64,
@@ -117,7 +124,7 @@ struct Refusal {
 impl Refusal {
     fn new(status: Status, says: impl Into<Cow<'static, str>>) -> Refusal {
         let kind = match status {
-            Status::NotFound | Status::MethodNotAllowed => ErrorKind::NotFound,
+            Status::NotFound | Status::MethodNotAllowed | Status::UpgradeRequired => ErrorKind::NotFound,
             Status::TooLarge | Status::HeadTooLarge => ErrorKind::TooLarge,
             Status::Busy => ErrorKind::BusyInFlight,
             _ => ErrorKind::BadRequest,
@@ -151,6 +158,7 @@ impl Handler {
             store,
             clock: Clock::new(),
             scratch: AddNote::default(),
+            unmasked: Vec::new(),
             counters,
             connections,
             in_flight: 0,
@@ -183,7 +191,8 @@ impl Handler {
         self.shard.clock.tick();
         match self.protocol {
             Protocol::Frame => frame::refuse(out, 0, 0, &refusal),
-            Protocol::Http1 => {
+            // A WebSocket is refused before it is one.
+            Protocol::Http1 | Protocol::WebSocket => {
                 http1::refuse(out, self.shard.clock.date(), &refusal, wire::http1::Persistence::Close, true);
             }
         }
@@ -204,7 +213,7 @@ impl Handler {
             return next;
         }
         connection.pending.extend_from_slice(bytes);
-        if connection.pending.len() < connection.needed {
+        if connection.pending.len() < connection.needed as usize {
             return Next::Read;
         }
         let mut pending = std::mem::take(&mut connection.pending);
@@ -228,12 +237,13 @@ impl Handler {
             let step = match self.protocol {
                 Protocol::Frame => frame::step(&mut self.shard, connection, rest, out),
                 Protocol::Http1 => http1::step(&mut self.shard, connection, rest, out),
+                Protocol::WebSocket => websocket::step(&mut self.shard, connection, rest, out),
             };
             match step {
                 Step::Served(length) => used += length,
                 Step::Last(length) => return (used + length, Next::Close),
                 Step::Partial { needed } => {
-                    connection.needed = needed;
+                    connection.needed = u32::try_from(needed).unwrap_or(u32::MAX);
                     return (used, Next::Read);
                 }
             }
@@ -252,13 +262,13 @@ impl Handler {
 
     /// Ends a connection. `failed` when reading or writing did; an end amid a request is found out here.
     pub fn closed(&mut self, connection: Connection, failed: bool) {
-        let Connection { pending, unflushed, .. } = connection;
+        let Connection { pending, unflushed, fragments, .. } = connection;
         self.shard.in_flight -= u64::from(unflushed);
         self.shard.counters.closed.add(1);
         self.shard.connections.open.fetch_sub(1, Ordering::Relaxed);
         if failed {
             self.shard.counters.error(ErrorKind::Io);
-        } else if !pending.is_empty() {
+        } else if !pending.is_empty() || fragments.is_some() {
             self.shard.counters.error(ErrorKind::Truncated);
         }
     }

@@ -50,8 +50,23 @@ fn requests(protocol: Protocol, format: Format) -> Vec<Request> {
     operations.iter().map(|operation| Request::new(protocol, format, operation, "test")).collect()
 }
 
-/// Parses `out` as the replies to `requests`, in order, and checks what each says.
+/// What a connection begins with, then requests.
+fn opened(protocol: Protocol, requests: &[Request]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    client::opening(protocol, "test", &mut bytes);
+    for (id, request) in (0..).zip(requests) {
+        request.write(id, &mut bytes);
+    }
+    bytes
+}
+
+/// Parses `out` as the replies to `requests` behind those to an opening, in order, and checks what each says.
 fn check_replies(protocol: Protocol, requests: &mut [Request], mut out: &[u8]) {
+    if protocol == Protocol::WebSocket {
+        let reply = client::parse_reply(protocol, out).unwrap().expect("a whole answer to the handshake");
+        assert_eq!(reply.status, client::OPENED);
+        out = &out[reply.consumed..];
+    }
     for (id, request) in (0..).zip(requests) {
         let reply = client::parse_reply(protocol, out).unwrap().expect("a whole reply");
         request.check(&reply).unwrap();
@@ -67,10 +82,7 @@ fn every_cut() {
     for protocol in Protocol::ALL {
         for format in Format::ALL {
             let mut requests = requests(protocol, format);
-            let mut bytes = Vec::new();
-            for (id, request) in (0..).zip(&requests) {
-                request.write(id, &mut bytes);
-            }
+            let bytes = opened(protocol, &requests);
             let mut handler = Handler::alone(protocol, format);
             for cut in 0..=bytes.len() {
                 let (out, close) = feed(&mut handler, &bytes, &[cut]);
@@ -270,3 +282,5 @@ proptest! {
         }
     }
 }
+
+mod websocket;

@@ -4,12 +4,14 @@
 //! parsing a reply allocates nothing, and a reply equal to the last one that was fully checked is compared, not decoded.
 
 mod check;
+mod websocket;
 
 use std::borrow::Cow;
 
 use crate::frame::Opcode;
 use crate::http1;
 use crate::message::{ListNotes, Note};
+use crate::websocket::{frame as websocket_frame, handshake};
 use crate::{Format, Protocol, Status, frame};
 
 pub use check::Mismatch;
@@ -49,12 +51,28 @@ pub struct Request {
 pub struct Reply<'a> {
     /// Bytes that the reply took.
     pub consumed: usize,
-    /// Correlation id; `None` with HTTP, where order says which request it answers.
+    /// Correlation id; `None` with HTTP, where order says which request it answers, and in what is no answer to a request.
     pub id: Option<u32>,
-    /// The status as HTTP numbers it, also for frames: 200 is success, 503 a limiter's refusal.
+    /// The status as HTTP numbers it, also for frames: 200 is success, 503 a limiter's refusal. With WebSocket also
+    /// [`OPENED`], [`PONG`], and from 1000 on the code of a close frame, whose reason then is the body.
     pub status: u16,
     /// The body.
     pub body: &'a [u8],
+}
+
+/// Status of the reply to an [`opening`].
+pub const OPENED: u16 = 101;
+
+/// Status of a WebSocket pong, whose body is that of its ping: its opcode, which is no status.
+pub const PONG: u16 = 10;
+
+/// Appends what a client sends once on each connection before its first request, to be answered by a reply with status
+/// [`OPENED`]. Nothing in protocols without a handshake.
+pub fn opening(protocol: Protocol, host: &str, out: &mut Vec<u8>) {
+    match protocol {
+        Protocol::Frame | Protocol::Http1 => {}
+        Protocol::WebSocket => handshake::write_request(out, host),
+    }
 }
 
 /// Bytes that are no reply: the connection is of no more use.
@@ -69,6 +87,12 @@ pub enum Error {
     /// Not HTTP, or not to be delimited.
     #[error(transparent)]
     Http1(#[from] http1::ReplyError),
+    /// No WebSocket frame, or one that servers must not send.
+    #[error(transparent)]
+    WebSocket(#[from] websocket_frame::Error),
+    /// A WebSocket message that is no reply.
+    #[error("no reply: {0}")]
+    Message(&'static str),
 }
 
 impl Request {
@@ -77,23 +101,30 @@ impl Request {
         let template = match protocol {
             Protocol::Frame => encode_frame(format, operation),
             Protocol::Http1 => encode_http1(format, operation, host),
+            Protocol::WebSocket => websocket::encode(format, operation),
         };
         Request { protocol, template, expected: check::Expected::new(format, operation) }
     }
 
     /// Appends the request's bytes, with `id` as correlation id where the protocol has one.
     pub fn write(&self, id: u32, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&self.template);
-        if self.protocol == Protocol::Frame {
-            let at = start + frame::ID_OFFSET;
-            out[at..at + 4].copy_from_slice(&id.to_le_bytes());
+        match self.protocol {
+            Protocol::Frame => {
+                let at = out.len() + frame::ID_OFFSET;
+                out.extend_from_slice(&self.template);
+                out[at..at + 4].copy_from_slice(&id.to_le_bytes());
+            }
+            Protocol::Http1 => out.extend_from_slice(&self.template),
+            Protocol::WebSocket => websocket::write(&self.template, id, out),
         }
     }
 
     /// Bytes of one request on the wire.
     pub fn wire_bytes(&self) -> usize {
-        self.template.len()
+        match self.protocol {
+            Protocol::Frame | Protocol::Http1 => self.template.len(),
+            Protocol::WebSocket => websocket::wire_bytes(&self.template),
+        }
     }
 
     /// Whether the reply says what it must: status 200, and the payload, the added note, or exactly the seeded notes
@@ -121,24 +152,35 @@ pub fn parse_reply(protocol: Protocol, bytes: &[u8]) -> Result<Option<Reply<'_>>
             let reply = http1::parse_reply(bytes)?;
             Ok(reply.map(|http1::Reply { status, body, consumed }| Reply { consumed, id: None, status, body }))
         }
+        Protocol::WebSocket => websocket::parse_reply(bytes),
     }
 }
 
 fn encode_frame(format: Format, operation: &Operation) -> Vec<u8> {
     let mut out = Vec::new();
-    match operation {
-        Operation::Echo { payload } => {
-            frame::write(&mut out, 0, Opcode::Echo as u8, 0, |out| out.extend_from_slice(payload));
-        }
-        Operation::AddNote { text } => {
-            frame::write(&mut out, 0, Opcode::AddNote as u8, 0, |out| format.encode_add_note(text, out));
-        }
-        Operation::ListNotes { offset, limit } => {
-            let request = ListNotes { offset: *offset, limit: *limit };
-            frame::write(&mut out, 0, Opcode::ListNotes as u8, 0, |out| format.encode_list_notes(request, out));
+    frame::write(&mut out, 0, operation.opcode() as u8, 0, |out| operation.encode_body(format, out));
+    out
+}
+
+impl Operation {
+    fn opcode(&self) -> Opcode {
+        match self {
+            Operation::Echo { .. } => Opcode::Echo,
+            Operation::AddNote { .. } => Opcode::AddNote,
+            Operation::ListNotes { .. } => Opcode::ListNotes,
         }
     }
-    out
+
+    /// The body as protocols carry it that name the operation in a head of their own.
+    fn encode_body(&self, format: Format, out: &mut Vec<u8>) {
+        match self {
+            Operation::Echo { payload } => out.extend_from_slice(payload),
+            Operation::AddNote { text } => format.encode_add_note(text, out),
+            Operation::ListNotes { offset, limit } => {
+                format.encode_list_notes(ListNotes { offset: *offset, limit: *limit }, out);
+            }
+        }
+    }
 }
 
 fn encode_http1(format: Format, operation: &Operation, host: &str) -> Vec<u8> {

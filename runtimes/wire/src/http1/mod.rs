@@ -32,6 +32,6 @@ fn digits(value: &[u8]) -> Option<usize> {
 }
 
 /// Whether a comma-separated list has this token, letter case aside.
-fn has_token(list: &[u8], token: &str) -> bool {
+pub(crate) fn has_token(list: &[u8], token: &str) -> bool {
     list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

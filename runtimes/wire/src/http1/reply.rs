@@ -8,7 +8,7 @@ use crate::{Status, limits};
 /// Digits of a reply's `Content-Length`: enough for [`limits::REPLY_BODY_BYTES`].
 const LENGTH_DIGITS: usize = 7;
 
-/// Headers in a reply at most; servers here send five.
+/// Headers in a reply at most; servers here send six.
 const REPLY_HEADERS: usize = 32;
 
 /// A reply whose head is written and whose body is being appended.
@@ -42,6 +42,10 @@ pub fn begin_reply(
     if status == Status::MethodNotAllowed {
         // RFC 9110 (15.5.6) wants the methods named; `content_type` is that of the refusal's sentence.
         out.extend_from_slice(b"\r\nAllow: GET, HEAD, POST");
+    }
+    if status == Status::UpgradeRequired {
+        // RFC 9110 (15.5.22) wants the protocol named, RFC 6455 (4.4) the version.
+        out.extend_from_slice(b"\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13");
     }
     match persistence {
         Persistence::KeepAlive => {}

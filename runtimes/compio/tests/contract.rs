@@ -1,0 +1,49 @@
+//! The server contract, on this engine's binary with each driver and each way to wait.
+
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
+
+use contract::Subject;
+use contract::server::{Server, failure};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_server-compio");
+const URING: Subject = Subject { binary: BINARY, args: &[], engine: "compio-uring", interface: "io_uring" };
+const URING_LEAN: Subject =
+    Subject { binary: BINARY, args: &["--idle", "lean"], engine: "compio-uring+lean", interface: "io_uring" };
+const POLL: Subject =
+    Subject { binary: BINARY, args: &["--interface", "poll"], engine: "compio-poll", interface: "epoll" };
+const POLL_LEAN: Subject = Subject {
+    binary: BINARY,
+    args: &["--interface", "poll", "--idle", "lean"],
+    engine: "compio-poll+lean",
+    interface: "epoll",
+};
+
+contract::tests!(uring, crate::URING);
+contract::tests!(uring_lean, crate::URING_LEAN);
+contract::tests!(poll, crate::POLL);
+contract::tests!(poll_lean, crate::POLL_LEAN);
+
+const FRAME_RAW: [&str; 4] = ["--protocol", "frame", "--format", "raw"];
+
+/// The ring that is asked for is the ring in force, and it serves.
+#[test]
+fn rings() {
+    for (features, coop, single_issuer, defer) in
+        [("none", false, false, false), ("coop", true, false, false), ("coop,single-issuer,defer", true, true, true)]
+    {
+        let server = Server::start(&URING, &[&FRAME_RAW[..], &["--ring", features]].concat());
+        let ring = &server.ready["ring"];
+        let seen = (&ring["coop_taskrun"], &ring["single_issuer"], &ring["defer_taskrun"]);
+        assert_eq!(seen, (&coop.into(), &single_issuer.into(), &defer.into()), "{features}");
+        contract::conversation::echo_once(&server);
+        server.stop();
+    }
+}
+
+/// A ring for the driver that has none is a usage error.
+#[test]
+fn ring_usage() {
+    let (code, says) = failure(&POLL, "127.0.0.1:0", &[&FRAME_RAW[..], &["--ring", "coop"]].concat());
+    assert_eq!(code, Some(2), "{says}");
+    assert!(says.contains("--interface uring"), "{says}");
+}

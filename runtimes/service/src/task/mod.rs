@@ -1,0 +1,125 @@
+//! A connection as a task, for engines that have an async runtime.
+//!
+//! These engines differ in their sockets and nothing else, so that is all they write: a [`Socket`] each. When to read,
+//! when not to, what to do after a refusal and how to drain stands here once. Everything is generic, not `dyn`: the
+//! compiler sees one state machine for each engine, as if it had been written by hand.
+
+mod exchange;
+mod socket;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use socket::{Received, Socket, receive_when_readable};
+
+use self::exchange::Session;
+use crate::sockets::Sockets;
+use crate::{Handler, Life, Pool};
+
+/// A pause after accept(2) failed for want of memory. It stops the whole loop, which is what a machine without memory needs.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(1);
+
+/// What a connection holds while it waits for its peer to say something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Idle {
+    /// A read waits, and with it the buffer that it reads into: what comes first to mind, and what most servers do
+    Naive,
+    /// No buffer before there is data: readiness first, or a buffer that the kernel picks
+    Lean,
+}
+
+impl Idle {
+    /// One of two engine names: `X` or `X+lean`.
+    #[must_use]
+    pub const fn name(self, naive: &'static str, lean: &'static str) -> &'static str {
+        match self {
+            Idle::Naive => naive,
+            Idle::Lean => lean,
+        }
+    }
+}
+
+/// What all connections of a shard share. Nothing of it stays borrowed over an await.
+#[derive(Debug)]
+pub struct Tasks {
+    idle: Idle,
+    handler: RefCell<Handler>,
+    sockets: RefCell<Sockets>,
+    inputs: RefCell<Pool>,
+    outputs: RefCell<Pool>,
+    stopping: Cell<bool>,
+}
+
+impl Tasks {
+    /// The shared state of a shard without connections.
+    pub fn new(handler: Handler, idle: Idle) -> Rc<Tasks> {
+        Rc::new(Tasks {
+            idle,
+            handler: RefCell::new(handler),
+            sockets: RefCell::default(),
+            inputs: RefCell::default(),
+            outputs: RefCell::default(),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// What idle connections hold.
+    pub fn idle(&self) -> Idle {
+        self.idle
+    }
+
+    /// Takes on an accepted connection, or tells it that there are too many. The future is to be spawned.
+    ///
+    /// The socket is known from the call on and not only once the task runs: draining must see it.
+    pub fn admit<S: Socket>(self: &Rc<Tasks>, socket: S) -> impl Future<Output = ()> + 'static {
+        let admitted = self.handler.borrow_mut().admit();
+        self.sockets.borrow_mut().insert(&socket);
+        let refused = admitted.is_none();
+        let connection = admitted.unwrap_or_default();
+        let waiting = match self.idle {
+            Idle::Naive => crate::pool::read_buffer(),
+            Idle::Lean => Vec::new(),
+        };
+        let mut session = Session { socket, connection, tasks: Rc::clone(self), waiting, filled: false };
+        async move {
+            if refused {
+                Box::pin(session.refuse()).await;
+            } else {
+                let failed = session.until_closed().await.is_err();
+                session.tasks.handler.borrow_mut().closed(std::mem::take(&mut session.connection), failed);
+            }
+            // Forgotten before it is closed: after that the descriptor's number may be another one's.
+            session.tasks.sockets.borrow_mut().remove(&session.socket);
+        }
+    }
+
+    /// Whether to go on accepting after this error: not when the listener was shut down for draining. Waits a moment
+    /// where the kernel lacks memory or descriptors.
+    pub fn goes_on_after(&self, error: &io::Error) -> bool {
+        if self.stopping.get() {
+            return false;
+        }
+        if error.kind() != io::ErrorKind::ConnectionAborted {
+            self.handler.borrow_mut().accept_failed();
+            std::thread::sleep(ACCEPT_PAUSE);
+        }
+        true
+    }
+
+    /// Begins to drain: ends the listener behind `queue` and returns the connections that still were in its queue, to be
+    /// admitted before [`Tasks::drained`] is awaited. They block.
+    pub fn drain(&self, life: &Life, queue: &TcpListener) -> io::Result<Vec<std::net::TcpStream>> {
+        life.draining();
+        self.stopping.set(true);
+        crate::last_of_queue(queue)
+    }
+
+    /// Ends reading on every connection and waits until the last one has ended.
+    pub async fn drained(&self) {
+        self.sockets.borrow_mut().end_reading();
+        Sockets::last_closed(&self.sockets).await;
+    }
+}
