@@ -16,6 +16,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("http", include_str!("../scenarios/http.toml")),
     ("peak", include_str!("../scenarios/peak.toml")),
     ("ccu-curve", include_str!("../scenarios/ccu-curve.toml")),
+    ("presence", include_str!("../scenarios/presence.toml")),
+    ("life", include_str!("../scenarios/life.toml")),
 ];
 
 /// What a run asks.

@@ -8,11 +8,12 @@ use anyhow::Result;
 use hostfs::Roots;
 
 use super::fleet::{Fleet, Launch, Trouble};
+use super::life;
 use super::memory::{self, Memory};
 use super::meters::Meters;
 use super::orders::{Answer, Order};
 use super::plan::Plan;
-use super::result::{Climb, Hold, Leftovers, Plateau, SCHEMA};
+use super::result::{Climb, Hold, Leftovers, Life, Plateau, SCHEMA};
 use super::window::{self, Chatter};
 use crate::result::Status;
 use crate::scenario::VoidsPart;
@@ -38,6 +39,8 @@ pub struct Ascent {
     pub probe_share: f64,
     /// When a load does not count.
     pub voids: VoidsPart,
+    /// What users do at the top beside talking, in this order, after the hold.
+    pub life: Vec<life::Part>,
     /// Count system calls too, each load a second time.
     pub syscalls: bool,
     /// Seed of probes and arrivals.
@@ -107,7 +110,7 @@ struct Climber<'a> {
     tell: &'a mut dyn FnMut(&Moment),
 }
 
-impl Climber<'_> {
+impl<'a> Climber<'a> {
     fn say(&mut self, stage: &str) {
         let moment = Moment { stage: stage.to_owned(), connected: self.connected, users: self.plan.users, rate: 0.0 };
         (self.tell)(&moment);
@@ -128,15 +131,7 @@ impl Climber<'_> {
                         chatter.rate(users),
                         chatter.arrivals
                     ));
-                    let seed = self.ascent.seed.wrapping_add(number as u64);
-                    let offered = window::Offered {
-                        chatter,
-                        users,
-                        seed,
-                        voids: &self.ascent.voids,
-                        syscalls: self.ascent.syscalls,
-                        holder_cpus: self.holder_cpus,
-                    };
+                    let offered = self.offered(chatter, users, number);
                     plateau.windows.push(window::measure(&mut self.fleet, &mut meters, &offered)?);
                 }
             }
@@ -145,7 +140,26 @@ impl Climber<'_> {
         if !self.ascent.hold.is_zero() {
             row.hold = Some(self.hold(&mut meters)?);
         }
+        for (number, part) in self.ascent.life.iter().enumerate() {
+            self.say(part.name());
+            let chatter = self.ascent.chatter.first().map(|chatter| self.offered(chatter, self.plan.users, number));
+            let seed = self.ascent.seed.wrapping_add(1_000 + number as u64);
+            row.life.push(life::live(&mut self.fleet, &mut meters, part, chatter.as_ref(), seed)?);
+        }
         Ok(())
+    }
+
+    /// A load on the users who are connected.
+    fn offered(&self, chatter: &'a Chatter, users: u32, number: usize) -> window::Offered<'a> {
+        let ascent = self.ascent;
+        window::Offered {
+            chatter,
+            users,
+            seed: ascent.seed.wrapping_add(number as u64),
+            voids: &ascent.voids,
+            syscalls: ascent.syscalls,
+            holder_cpus: self.holder_cpus,
+        }
     }
 
     /// Opens connections up to `users` and reads what they cost.
@@ -263,11 +277,16 @@ fn judge(row: &mut Climb, ended: Result<(), Trouble>) {
         Err(Trouble::Server(reason)) => (Status::Failed, Some(reason)),
         Err(Trouble::Generator(reason)) => (Status::Void, Some(reason)),
         Err(Trouble::Interrupted) => (Status::Void, Some("interrupted".to_owned())),
-        Ok(()) => match row.hold.as_ref().and_then(unkept) {
+        Ok(()) => match row.hold.as_ref().and_then(unkept).or_else(|| unserved(&row.life)) {
             Some(reason) => (Status::Failed, Some(reason)),
             None => (Status::Ok, None),
         },
     };
+}
+
+/// The first event that some users did not get over.
+fn unserved(life: &[Life]) -> Option<String> {
+    life.iter().find_map(|life| Some(format!("{}: {}", life.kind, life.verdict.as_ref()?)))
 }
 
 /// What a hold did not keep.
@@ -323,6 +342,7 @@ fn blank(plan: &Plan, launch: &Launch<'_>, name: &Name<'_>) -> Climb {
         plateaus: Vec::new(),
         slopes: None,
         hold: None,
+        life: Vec::new(),
         leftovers: None,
         accepted: Vec::new(),
         ready: serde_json::Value::Null,

@@ -11,14 +11,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::orders::{Answer, Load, Loaded, Order};
-use crate::load::worker::{Task, Turn, Worker};
-use crate::load::{Pacing, Schedule, Spec, Workload};
+use super::orders::{Answer, Event, Live, Load, Loaded, Order};
+use crate::load::worker::{Leave, Task, Turn, Worker};
+use crate::load::{Clock, Latencies, Pacing, Schedule, Spec, Workload};
 use crate::stats::SplitMix64;
 
 /// Connections opened before the last of them is asked for a verified reply: an accept queue is first come, first served,
 /// so that reply says that the queue is empty. Half of the smallest backlog that servers ask for (4,096).
 const SLICE: u32 = 2_000;
+
+/// Users who come back are timed in groups of this size.
+const STEP: usize = 250;
 
 /// Follows orders until told to leave, until stdin ends or until `stop`.
 ///
@@ -26,7 +29,8 @@ const SLICE: u32 = 2_000;
 /// When the supervisor says something that is no order, or a system call of the generator itself fails.
 pub fn follow(spec: &Spec, workload: &Workload, stop: &Arc<AtomicBool>) -> Result<()> {
     let task = Task::of(spec, 0, 1);
-    let mut holder = Holder { worker: Worker::new(spec, task, workload)?, turn: Turn::new(), stop: Arc::clone(stop) };
+    let (worker, turn) = (Worker::new(spec, task, workload)?, Turn::new());
+    let mut holder = Holder { worker, turn, stop: Arc::clone(stop), deaf: (Vec::new(), 0) };
     let mut stdin = std::io::stdin().lock();
     let mut line = String::new();
     while !stop.load(Ordering::Relaxed) {
@@ -53,6 +57,8 @@ struct Holder {
     worker: Worker,
     turn: Turn,
     stop: Arc<AtomicBool>,
+    /// Connections that do not read their replies for now, and the requests that they asked.
+    deaf: (Vec<usize>, usize),
 }
 
 impl Holder {
@@ -78,6 +84,7 @@ impl Holder {
             Order::Open { upto } => self.open(upto),
             Order::Probe { share, seed } => self.probe(share, seed),
             Order::Load(load) => self.load(&load),
+            Order::Live(live) => self.live(&live),
             Order::Count => {
                 self.worker.look(&mut self.turn)?;
                 let (opened, alive) = (self.worker.opened(), self.worker.alive());
@@ -118,14 +125,95 @@ impl Holder {
     }
 
     fn probe(&mut self, share: f64, seed: u64) -> Result<()> {
-        let mut random = SplitMix64(seed);
-        // At least one, so that a small fleet is probed as well.
-        let chosen: Vec<usize> =
-            (0..self.worker.opened()).filter(|index| *index == 0 || random.unit() < share).collect();
+        let chosen = self.chosen(share, seed);
         let asked = count(chosen.len());
         let right = self.worker.probe(chosen.into_iter(), &mut self.turn, &self.stop)?;
         say(&Answer::Probed { asked, right: count(right), example: self.worker.recorded().example.clone() });
         Ok(())
+    }
+
+    fn live(&mut self, live: &Live) -> Result<()> {
+        self.worker.wait_until(live.at_ns, &mut self.turn, &self.stop)?;
+        let mut times = Latencies::new();
+        let (affected, asked, right) = match live.event {
+            Event::Storm { share } => self.come_back(live, share, Leave::Reset, &mut times)?,
+            Event::Vanish { share } => self.come_back(live, share, Leave::Silently, &mut times)?,
+            Event::Churn { per_second, seconds } => self.churn(live, per_second, seconds, &mut times)?,
+            Event::StopReading { share, requests } => {
+                let chosen = self.chosen(share, live.seed);
+                let asked = self.worker.ignore(&chosen, requests as usize);
+                let affected = chosen.len();
+                self.deaf = (chosen, asked);
+                (affected, asked, 0)
+            }
+            Event::ReadAgain => {
+                let (chosen, asked) = std::mem::take(&mut self.deaf);
+                let right = self.worker.hear(&chosen, &mut self.turn, &self.stop)?;
+                (chosen.len(), asked, right)
+            }
+        };
+        say(&Answer::Lived {
+            affected: count(affected),
+            asked: asked as u64,
+            right: right as u64,
+            served_again: times.to_base64(),
+            example: self.worker.recorded().example.clone(),
+        });
+        Ok(())
+    }
+
+    /// Users picked at random; at least one, so that a small fleet takes part as well.
+    fn chosen(&self, share: f64, seed: u64) -> Vec<usize> {
+        let mut random = SplitMix64(seed);
+        (0..self.worker.opened()).filter(|index| *index == 0 || random.unit() < share).collect()
+    }
+
+    /// Cuts users off and lets them come back; each is served again when it had a right reply.
+    fn come_back(
+        &mut self,
+        live: &Live,
+        share: f64,
+        how: Leave,
+        times: &mut Latencies,
+    ) -> Result<(usize, usize, usize)> {
+        let chosen = self.chosen(share, live.seed);
+        self.worker.leave(&chosen, how);
+        let mut right = 0;
+        for slice in chosen.chunks(SLICE as usize) {
+            self.worker.come_back(slice)?;
+            for group in slice.chunks(STEP) {
+                right += self.worker.probe(group.iter().copied(), &mut self.turn, &self.stop)?;
+                let waited = Clock.now().saturating_sub(live.at_ns);
+                group.iter().for_each(|_| times.record(waited));
+            }
+        }
+        Ok((chosen.len(), chosen.len(), right))
+    }
+
+    /// Replaces one user after the other, each at its due time or as soon after it as the one before is served.
+    fn churn(
+        &mut self,
+        live: &Live,
+        per_second: f64,
+        seconds: f64,
+        times: &mut Latencies,
+    ) -> Result<(usize, usize, usize)> {
+        let (total, opened) = ((per_second * seconds).floor() as usize, self.worker.opened());
+        let (mut asked, mut right) = (0, 0);
+        for number in 0..total {
+            let due = live.at_ns + (number as f64 * 1e9 / per_second) as u64;
+            self.worker.wait_until(due, &mut self.turn, &self.stop)?;
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let place = [number % opened.max(1)];
+            self.worker.leave(&place, Leave::Reset);
+            self.worker.come_back(&place)?;
+            asked += 1;
+            right += self.worker.probe(place.into_iter(), &mut self.turn, &self.stop)?;
+            times.record(Clock.now().saturating_sub(due));
+        }
+        Ok((asked, asked, right))
     }
 
     fn load(&mut self, load: &Load) -> Result<()> {

@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use hostfs::Roots;
 use serde::{Deserialize, Serialize};
 
+use super::forecast::OBJECTS;
+
 /// Plateaus from which a slope is quoted.
 pub const PLATEAUS: usize = 5;
 
@@ -80,18 +82,44 @@ fn caches(roots: &Roots, page: u64) -> BTreeMap<String, Cache> {
     let path = roots.proc("slabinfo");
     let mut text = Vec::new();
     let mut caches = BTreeMap::new();
+    let merged = merged(roots);
     if hostfs::read_into(&path, &mut text, LIMIT).is_err() {
         return caches;
     }
     let read = hostfs::tables::slabinfo(&path, &text, |slab| {
         let slabs = slab.objects.div_ceil(slab.objects_per_slab.max(1));
         let cache = Cache { objects: slab.active_objects, bytes: slabs * slab.pages_per_slab * page };
-        caches.insert(String::from_utf8_lossy(slab.name).into_owned(), cache);
+        let name = String::from_utf8_lossy(slab.name).into_owned();
+        let place = alias(roots, &name);
+        let name = place.and_then(|place| merged.get(&place).cloned()).unwrap_or(name);
+        caches.insert(name, cache);
     });
     if read.is_err() {
         caches.clear();
     }
     caches
+}
+
+/// The kernel merges caches of like objects (SLUB) and shows them under any one of their names. What they share is the
+/// target of their links below /sys/kernel/slab: the objects of a connection by that target, joined by plus signs.
+fn merged(roots: &Roots) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::<String, String>::new();
+    for object in OBJECTS {
+        if let Some(place) = alias(roots, object.cache) {
+            let name = names.entry(place).or_default();
+            if !name.is_empty() {
+                name.push('+');
+            }
+            name.push_str(object.cache);
+        }
+    }
+    names
+}
+
+/// Where the link of a cache's name leads; `None` for a cache that was not merged.
+fn alias(roots: &Roots, name: &str) -> Option<String> {
+    let target = std::fs::read_link(roots.sys(format!("kernel/slab/{name}"))).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
 }
 
 /// What each connection adds, both ends together, by least squares over the plateaus.

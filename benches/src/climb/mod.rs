@@ -11,6 +11,7 @@ pub mod explain;
 pub mod fleet;
 pub mod forecast;
 pub mod holder;
+pub mod life;
 pub mod memory;
 pub mod meters;
 pub mod namespace;

@@ -25,6 +25,8 @@ pub enum Order {
     },
     /// Offer load; answered by [`Answer::Loaded`].
     Load(Load),
+    /// Do what users do beside talking; answered by [`Answer::Lived`].
+    Live(Live),
     /// Say how many connections are alive; answered by [`Answer::Alive`].
     Count,
     /// Reset all connections and end.
@@ -54,6 +56,50 @@ pub struct Load {
     pub seed: u64,
 }
 
+/// What users do beside talking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// Which.
+    pub event: Event,
+    /// When it begins, nanoseconds on the shared clock.
+    pub at_ns: u64,
+    /// Seed of who is chosen.
+    pub seed: u64,
+}
+
+/// An event in the life of connected users.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Event {
+    /// A share of the users is cut off at once and comes back at once; over when each has had a right reply again.
+    Storm {
+        /// 0 to 1.
+        share: f64,
+    },
+    /// A share of the users vanishes without a word, as if its power had failed, and comes back on new connections; the
+    /// server still holds the old ones.
+    Vanish {
+        /// 0 to 1.
+        share: f64,
+    },
+    /// Users leave and others come, one at a time, at a rate; each newcomer asks one request.
+    Churn {
+        /// Per second, of this holder.
+        per_second: f64,
+        /// For how long.
+        seconds: f64,
+    },
+    /// A share of the users asks and does not read the replies.
+    StopReading {
+        /// 0 to 1.
+        share: f64,
+        /// Requests of each of them at most.
+        requests: u32,
+    },
+    /// They read again, and all replies must be right.
+    ReadAgain,
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
@@ -76,6 +122,19 @@ pub enum Answer {
     },
     /// A load is over.
     Loaded(Box<Loaded>),
+    /// An event is over.
+    Lived {
+        /// Users that took part.
+        affected: u32,
+        /// Requests that they asked.
+        asked: u64,
+        /// Right replies.
+        right: u64,
+        /// From the event, or from a newcomer's due time, to its right reply (histogram as in [`Loaded`]).
+        served_again: String,
+        /// The first wrong reply in words.
+        example: Option<String>,
+    },
     /// Connections alive.
     Alive {
         /// Alive now.

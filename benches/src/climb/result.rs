@@ -52,6 +52,9 @@ pub struct Climb {
     /// The hold at the top.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// What the users did at the top beside talking.
+    #[serde(default)]
+    pub life: Vec<Life>,
     /// What was left after the end.
     #[serde(default)]
     pub leftovers: Option<Leftovers>,
@@ -111,6 +114,38 @@ pub struct Window {
     pub generator_cpu_us_per_request: f64,
     /// What else the box did.
     pub surroundings: Surroundings,
+}
+
+/// An event in the life of the users at the top.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// `storm`, `churn`, `vanish` or `slow-readers`.
+    pub kind: String,
+    /// Users that took part.
+    pub affected: u32,
+    /// Requests that they asked.
+    pub asked: u64,
+    /// Right replies.
+    pub right: u64,
+    /// From the order to the last reply, the measuring of the others included.
+    pub seconds: f64,
+    /// From the event, or from a newcomer's due time, to its right reply.
+    pub served_again: Latency,
+    /// CPU of all servers.
+    pub server_cpu_seconds: f64,
+    /// What the servers' own memory (PSS) grew by, in bytes.
+    pub server_memory_delta: f64,
+    /// Accept queues that overflowed.
+    pub listen_overflows: u64,
+    /// What the other users said meanwhile.
+    #[serde(default)]
+    pub others: Option<Window>,
+    /// The first wrong reply in words.
+    #[serde(default)]
+    pub example: Option<String>,
+    /// What was not kept; `None` when everybody was served.
+    #[serde(default)]
+    pub verdict: Option<String>,
 }
 
 /// Users held at the top.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use wire::{Format, Protocol};
 
 use super::ascent::Ascent;
+use super::life::Part;
 use super::plan::{Spread, USER_LIMIT};
 use super::session::{Run, Wish};
 use super::window::Chatter;
@@ -74,6 +75,9 @@ pub struct ClimbPart {
     /// Share of the users that are asked a request before and after the hold.
     #[serde(default = "a_hundredth")]
     pub probe_share: f64,
+    /// What users do at the top beside talking.
+    #[serde(default)]
+    pub life: Vec<Part>,
     /// Seconds that a slice of connections or a late reply may take.
     #[serde(default = "thirty")]
     pub timeout_seconds: f64,
@@ -157,6 +161,9 @@ impl Scenario {
         if let Some(share) = climb.active_shares.iter().find(|share| !(1e-6..=1.0).contains(*share)) {
             return usage(format!("climb.active_shares has {share}: must be above 0 and at most 1"));
         }
+        if let Some((part, wrong)) = climb.life.iter().find_map(|part| Some((part, part.wrong()?))) {
+            return usage(format!("climb.life {}: {wrong}", part.name()));
+        }
         for arrivals in &climb.arrivals {
             if !["poisson", "constant"].contains(&arrivals.as_str()) {
                 return Err(unknown("climb.arrivals", arrivals, ["poisson", "constant"]));
@@ -239,6 +246,7 @@ impl Scenario {
             hold: Duration::from_secs_f64(climb.hold_seconds),
             probe_share: climb.probe_share,
             voids: self.voids.clone(),
+            life: climb.life.clone(),
             syscalls: self.rounds.syscalls,
             seed: self.rounds.seed,
         }

@@ -193,6 +193,7 @@ impl Args {
             hold: Duration::from_secs_f64(self.hold),
             probe_share: self.probe,
             voids: VoidsPart::default(),
+            life: Vec::new(),
             syscalls: true,
             seed: self.seed,
         }

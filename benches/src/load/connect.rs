@@ -98,6 +98,17 @@ fn choose_port_late(socket: &OwnedFd) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)) }
 }
 
+/// Makes the kernel forget a connection without a packet when it is closed (TCP_REPAIR, tcp(7), needs CAP_NET_ADMIN), as
+/// if the peer's machine had lost power. Where that is refused, the close is the usual one.
+pub(crate) fn forget(socket: &OwnedFd) {
+    let on: libc::c_int = 1;
+    let length = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the option's value is an int that lives through the call, and its size is given.
+    unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_REPAIR, (&raw const on).cast(), length);
+    }
+}
+
 /// Positions of the sockets whose handshake ended, ascending; waits at most 50 ms.
 fn ready(pending: &[OwnedFd]) -> Result<Vec<usize>, Errno> {
     let mut polled: Vec<_> = pending.iter().map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();

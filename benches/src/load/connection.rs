@@ -29,16 +29,24 @@ pub(crate) struct Connection {
     pub(crate) partial: Vec<u8>,
     /// Bytes that the socket would not take yet.
     pub(crate) unsent: Vec<u8>,
+    /// Nothing is read from it for now: a slow reader.
+    pub(crate) deaf: bool,
 }
 
 impl Connection {
     pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self { socket: Some(socket), ..Self::gone() }
+    }
+
+    /// The place of a connection that is no more.
+    pub(crate) fn gone() -> Self {
         Self {
-            socket: Some(socket),
+            socket: None,
             flights: VecDeque::new(),
             waiting: VecDeque::new(),
             partial: Vec::new(),
             unsent: Vec::new(),
+            deaf: false,
         }
     }
 

@@ -82,6 +82,15 @@ fn system(what: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::System { what, source: errno.into() }
 }
 
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// With a reset.
+    Reset,
+    /// Without a word: its peer still thinks that it is there.
+    Silently,
+}
+
 /// What a worker leaves of one load.
 pub(crate) struct Finished {
     pub(crate) recorder: Recorder,
@@ -151,14 +160,79 @@ impl Worker {
 
     /// Opens `count` more connections and registers them.
     pub(crate) fn grow(&mut self, count: usize) -> Result<(), Error> {
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         for socket in connect::open(self.target, &self.sources, count, self.timeout)? {
-            let index = EventData::new_u64(self.connections.len() as u64);
-            epoll::add(&self.epoll, &socket, index, interest).map_err(system("epoll_ctl"))?;
+            self.watch(self.connections.len(), &socket)?;
             self.connections.push(Connection::new(socket));
             self.alive += 1;
         }
         Ok(())
+    }
+
+    /// Registers the socket of connection `index`.
+    fn watch(&self, index: usize, socket: &OwnedFd) -> Result<(), Error> {
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, socket, EventData::new_u64(index as u64), interest).map_err(system("epoll_ctl"))
+    }
+
+    /// Ends the connections of `indices` as `how` says, without counting them as lost: they left.
+    pub(crate) fn leave(&mut self, indices: &[usize], how: Leave) {
+        for index in indices {
+            let Some(socket) = mem::replace(&mut self.connections[*index], Connection::gone()).socket else { continue };
+            self.alive -= 1;
+            match how {
+                // SO_LINGER with zero seconds (socket(7)). Where it fails, the connection ends the long way.
+                Leave::Reset => drop(rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))),
+                Leave::Silently => connect::forget(&socket),
+            }
+        }
+    }
+
+    /// Opens connections in the places of `indices`, which have left.
+    pub(crate) fn come_back(&mut self, indices: &[usize]) -> Result<(), Error> {
+        let sockets = connect::open(self.target, &self.sources, indices.len(), self.timeout)?;
+        for (index, socket) in indices.iter().zip(sockets) {
+            self.watch(*index, &socket)?;
+            self.connections[*index] = Connection::new(socket);
+            self.alive += 1;
+        }
+        Ok(())
+    }
+
+    /// Sends up to `requests` requests on each connection of `indices` and reads none of the replies, until
+    /// [`hear`](Self::hear). How many requests the sockets took.
+    pub(crate) fn ignore(&mut self, indices: &[usize], requests: usize) -> usize {
+        self.window = (0, u64::MAX);
+        let mut sent = 0;
+        for index in indices {
+            self.connections[*index].deaf = true;
+            for _ in 0..requests {
+                let connection = &self.connections[*index];
+                if connection.socket.is_none() || !connection.unsent.is_empty() {
+                    break;
+                }
+                self.send(*index, self.clock.now(), false);
+                sent += 1;
+            }
+        }
+        sent
+    }
+
+    /// Reads from the connections of `indices` again, until all their replies are there; how many were right.
+    pub(crate) fn hear(&mut self, indices: &[usize], turn: &mut Turn, stop: &AtomicBool) -> Result<usize, Error> {
+        self.window = (0, u64::MAX);
+        let before = self.recorder.completed;
+        let deadline = self.clock.now() + self.timeout.as_nanos() as u64;
+        for index in indices {
+            self.connections[*index].deaf = false;
+            // Edges that came meanwhile do not come again.
+            self.resume(*index);
+            self.receive(*index, &mut turn.buffer);
+        }
+        let outstanding = |worker: &Self| indices.iter().any(|index| !worker.connections[*index].flights.is_empty());
+        while outstanding(self) && self.clock.now() < deadline && !stop.load(Ordering::Relaxed) {
+            self.turn(turn, deadline)?;
+        }
+        Ok((self.recorder.completed - before) as usize)
     }
 
     /// Connections that were opened, lost ones included.
@@ -181,6 +255,14 @@ impl Worker {
         self.turn(turn, 0)
     }
 
+    /// Looks after the connections until `until`, nanoseconds on the clock.
+    pub(crate) fn wait_until(&mut self, until: u64, turn: &mut Turn, stop: &AtomicBool) -> Result<(), Error> {
+        while self.clock.now() < until && !stop.load(Ordering::Relaxed) {
+            self.turn(turn, until)?;
+        }
+        Ok(())
+    }
+
     /// What was recorded since the last load.
     pub(crate) fn recorded(&self) -> &Recorder {
         &self.recorder
@@ -188,13 +270,8 @@ impl Worker {
 
     /// Closes every connection with a reset, which leaves no TIME_WAIT at either end.
     pub(crate) fn reset_all(&mut self) {
-        for connection in &mut self.connections {
-            if let Some(socket) = connection.socket.take() {
-                // SO_LINGER with zero seconds (socket(7)). Where it fails, the connection ends the long way.
-                let _ = rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
-            }
-        }
-        self.alive = 0;
+        let all: Vec<usize> = (0..self.connections.len()).collect();
+        self.leave(&all, Leave::Reset);
     }
 
     /// Sends one request on each connection of `asked`, [`PROBES_IN_FLIGHT`] at a time, and waits for the replies: how
@@ -306,7 +383,7 @@ impl Worker {
         for _ in 0..self.active {
             let index = self.active_index(self.next_active);
             self.next_active = if self.next_active + 1 == self.active { 0 } else { self.next_active + 1 };
-            if self.connections[index].socket.is_some() {
+            if self.connections[index].socket.is_some() && !self.connections[index].deaf {
                 return Some(index);
             }
         }
@@ -416,7 +493,7 @@ impl Worker {
     /// Reads a socket until it is drained, and takes the replies.
     fn receive(&mut self, index: usize, buffer: &mut [u8]) {
         loop {
-            let Some(socket) = &self.connections[index].socket else { return };
+            let Connection { socket: Some(socket), deaf: false, .. } = &self.connections[index] else { return };
             match recv(socket, &mut *buffer, RecvFlags::empty()) {
                 Ok((_, 0)) => {
                     return self.lose(index, ErrorKind::Closed, || "the server closed a connection".to_owned());
@@ -510,7 +587,8 @@ impl Worker {
     fn drain(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<(), Error> {
         let deadline = self.clock.now() + self.timeout.as_nanos() as u64;
         let outstanding = |worker: &Self| {
-            worker.alive > 0 && worker.connections.iter().any(|c| !c.flights.is_empty() || !c.waiting.is_empty())
+            let waits = |c: &Connection| !c.deaf && (!c.flights.is_empty() || !c.waiting.is_empty());
+            worker.alive > 0 && worker.connections.iter().any(waits)
         };
         while outstanding(self) && self.clock.now() < deadline && !stop.load(Ordering::Relaxed) {
             self.turn(turn, deadline)?;
@@ -520,7 +598,7 @@ impl Worker {
         }
         let now = self.clock.now();
         let timeout = self.timeout;
-        for connection in &self.connections {
+        for connection in self.connections.iter().filter(|connection| !connection.deaf) {
             let waiting = connection.waiting.iter().map(|due| (*due, None));
             let sent = connection.flights.iter().map(|flight| (flight.due, Some(flight.sent)));
             for (due, sent) in sent.chain(waiting) {

@@ -155,6 +155,10 @@ pub(super) fn grids(run: &Run, plateaus: Plateaus) -> Vec<(String, Grid)> {
     if !windows.rows.is_empty() {
         grids.push(("Chatter: a share of the users says something, all others stay connected".to_owned(), windows));
     }
+    let life = life(run);
+    if !life.rows.is_empty() {
+        grids.push(("What users did beside talking".to_owned(), life));
+    }
     if let [climb] = run.climbs.as_slice() {
         if climb.slopes.as_ref().is_some_and(|slopes| !slopes.caches.is_empty()) {
             grids.push(("Kernel objects of a connection, both ends, by slab cache".to_owned(), caches(climb)));
@@ -259,17 +263,63 @@ fn chatter(climb: &Climb, plateau: &Plateau, window: &Window) -> Vec<String> {
     ]
 }
 
+fn life(run: &Run) -> Grid {
+    let headings = vec![
+        "engine",
+        "format",
+        "event",
+        "users",
+        "right replies",
+        "served again p50 ms",
+        "max ms",
+        "server CPU s",
+        "server MiB",
+        "overflows",
+        "verdict",
+    ];
+    let all = run.climbs.iter().flat_map(|climb| climb.life.iter().map(move |life| (climb, life)));
+    let rows = all.map(|(climb, life)| {
+        let served = |microseconds: f64| optional((life.served_again.count > 0).then_some(microseconds / 1e3));
+        vec![
+            climb.engine.clone(),
+            format!("{} {}", climb.protocol, climb.format),
+            life.kind.clone(),
+            grouped(f64::from(life.affected)),
+            format!("{}/{}", grouped(life.right as f64), grouped(life.asked as f64)),
+            served(life.served_again.p50_us),
+            served(life.served_again.max_us),
+            number(life.server_cpu_seconds),
+            format!("{:+.1}", life.server_memory_delta / f64::from(1 << 20)),
+            life.listen_overflows.to_string(),
+            life.verdict.clone().unwrap_or_else(|| "passed".to_owned()),
+        ]
+    });
+    Grid { headings, rows: rows.collect(), text_columns: 3 }
+}
+
 fn caches(climb: &Climb) -> Grid {
     let caches = climb.slopes.as_ref().map(|slopes| slopes.caches.as_slice()).unwrap_or_default();
     let rows = caches.iter().take(CACHES).map(|cache| {
-        vec![cache.cache.clone(), what(&cache.cache).to_owned(), number(cache.objects), grouped(cache.bytes)]
+        // What the generator's end has is known, since it is our own: the rest is the server's end.
+        let known = objects(&cache.cache);
+        let generator = (!known.is_empty()).then(|| known.iter().map(|object| object.generator as f64).sum::<f64>());
+        let server = generator.map(|generator| (1.0 - generator / cache.objects.max(generator)) * cache.bytes);
+        vec![
+            cache.cache.clone(),
+            known.iter().map(|object| object.what).collect::<Vec<_>>().join("; "),
+            number(cache.objects),
+            grouped(cache.bytes),
+            server.map_or_else(|| NOTHING.to_owned(), grouped),
+        ]
     });
-    Grid { headings: vec!["cache", "what it is", "objects/user", "B/user"], rows: rows.collect(), text_columns: 2 }
+    let headings = vec!["cache", "what it is", "objects/user", "B/user", "of it the server's end"];
+    Grid { headings, rows: rows.collect(), text_columns: 2 }
 }
 
-/// What a cache holds, as far as the lab knows it.
-fn what(cache: &str) -> &'static str {
-    crate::climb::forecast::OBJECTS.iter().find(|object| object.cache == cache).map_or("", |object| object.what)
+/// The objects of a cache, or of caches that the kernel merged, as far as the lab knows them.
+fn objects(caches: &str) -> Vec<&'static crate::climb::forecast::Object> {
+    let named = |object: &&crate::climb::forecast::Object| caches.split('+').any(|cache| cache == object.cache);
+    crate::climb::forecast::OBJECTS.iter().filter(named).collect()
 }
 
 /// What must be known beside the tables.
