@@ -247,3 +247,134 @@ fn one_port_for_all_servers() {
     assert_eq!(accepted.iter().sum::<u64>(), 2000, "{row}");
     assert!(accepted.len() == 3 && accepted.iter().all(|count| *count > 400), "{accepted:?}");
 }
+
+/// A command whose process, and all that it starts, gets EPERM for `syscall`: what a container's seccomp profile does.
+fn without(mut command: Command, syscall: libc::c_long) -> Command {
+    use std::os::unix::process::CommandExt;
+    let statement = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let number = u32::try_from(syscall).unwrap();
+    let filter = [
+        // seccomp_data.nr, the first word.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    // SAFETY: between fork and exec only prctl(2) is called, on memory that the closure owns.
+    unsafe {
+        command.pre_exec(move || {
+            let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
+            let refused = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+                || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0;
+            if refused { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+    command
+}
+
+/// Shows that an engine whose ring a seccomp profile refuses is a row with the reason, and exit code 3.
+#[test]
+fn a_refused_ring_is_told() {
+    let place = Place::new();
+    let output =
+        without(place.hold(&["-c", "100", "-e", "monoio-uring", "--hold", "0.2"]), libc::SYS_io_uring_setup).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let row = &place.rows()[0];
+    assert_eq!(row["status"], "unavailable", "{row}");
+    assert!(row["reason"].as_str().unwrap().contains("io_uring"), "{row}");
+}
+
+/// Shows that without the right to make a namespace the run stays in the host's, and says what limits it there.
+#[test]
+fn without_a_namespace_the_host_is_used_with_a_warning() {
+    let place = Place::new();
+    let output = without(place.hold(&["-c", "200", "-e", "mio", "--hold", "0.2"]), libc::SYS_unshare).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("running in the host's network namespace") && text.contains("ports"), "{text}");
+    assert!(place.rows()[0]["namespace"].as_str().unwrap().starts_with("the host's"), "{text}");
+}
+
+/// Shows that everybody can hold, not only root: as nobody, inside a user namespace.
+#[test]
+fn nobody_holds_in_a_user_namespace() {
+    let place = Place::new();
+    // Servers are built by whoever owns the sources.
+    assert!(place.hold(&["-c", "10", "-e", "mio", "--hold", "0"]).output().unwrap().status.success());
+    let server = Path::new(env!("CARGO_BIN_EXE_lab")).with_file_name("server-mio");
+    let copy = |from: &Path, name: &str| std::fs::copy(from, place.directory.path().join(name)).unwrap();
+    copy(Path::new(env!("CARGO_BIN_EXE_lab")), "lab");
+    copy(&server, "server");
+    let engines = format!(
+        "[[engine]]\nname = \"mine\"\nbinary = \"{}\"\ninterface = \"epoll\"\n",
+        place.directory.path().join("server").display()
+    );
+    std::fs::write(place.directory.path().join("engines.toml"), engines).unwrap();
+    std::fs::remove_dir_all(place.out()).unwrap();
+    let lock = place.directory.path().join("highload-lab.lock");
+    let _ = std::fs::remove_file(lock);
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(place.directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(place.directory.path().join("lab"))
+        .args(["hold", "-c", "500", "-e", "mine", "--hold", "0.2", "--json", "--engines"])
+        .arg(place.directory.path().join("engines.toml"))
+        .arg("--out")
+        .arg(place.out())
+        .env("TMPDIR", place.directory.path())
+        .current_dir(place.directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let row = &place.rows()[0];
+    assert_eq!(row["hold"]["alive"], 500, "{row}");
+    // Where user namespaces are forbidden the host's is used; which it was is in the row.
+    let namespace = row["namespace"].as_str().unwrap();
+    assert!(namespace.contains("user namespace") || namespace.starts_with("the host's"), "{namespace}");
+}
+
+/// Shows every engine of the built-in file through a climb with its life: chatter, slow readers, churn, vanished peers and a
+/// storm, every reply checked.
+#[test]
+fn every_engine_climbs_and_lives() {
+    let place = Place::new();
+    let scenario = place.directory.path().join("smoke.toml");
+    let engines = lab::engines::Engines::load(None).unwrap();
+    let names: Vec<String> =
+        engines.all().filter(|engine| !engine.name.contains('+')).map(|engine| format!("{:?}", engine.name)).collect();
+    let text = include_str!("../scenarios/life.toml")
+        .lines()
+        .map(|line| match line.split(' ').next() {
+            Some("engines") => format!("engines = [{}]", names.join(", ")),
+            Some("users") => "users = [100, 200, 300, 400, 500]".to_owned(),
+            Some("per_second") => "per_second = 100.0".to_owned(),
+            Some("seconds") => "seconds = 0.5".to_owned(),
+            Some("measure_seconds") => "measure_seconds = 0.3".to_owned(),
+            Some("hold_seconds") => "hold_seconds = 0.1".to_owned(),
+            Some("share") => "share = 0.1".to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    std::fs::write(&scenario, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .env("TMPDIR", place.directory.path())
+        .args(["run", "--profile", "dev", "--json"])
+        .arg(&scenario)
+        .arg("--out")
+        .arg(place.out())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let rows = place.rows();
+    assert_eq!(rows.len(), names.len());
+    for row in rows {
+        assert_eq!(row["status"], "ok", "{row}");
+        let life: Vec<&str> = row["life"].as_array().unwrap().iter().filter_map(|life| life["kind"].as_str()).collect();
+        assert_eq!(life, ["slow-readers", "churn", "vanish", "storm"], "{row}");
+        assert_eq!(row["plateaus"].as_array().unwrap().len(), 6, "{row}");
+        assert!(row["plateaus"][5]["windows"][0]["completed"].as_u64() > Some(0), "{row}");
+    }
+}

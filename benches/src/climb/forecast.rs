@@ -26,7 +26,7 @@ pub struct Object {
 
 /// The objects of one connection, largest first. `benches/README.md` shows this table.
 pub const OBJECTS: &[Object] = &[
-    object("TCP", 2432, 1, 1, 1, "struct tcp_sock (include/linux/tcp.h)"),
+    object("TCP", 2368, 1, 1, 1, "struct tcp_sock (include/linux/tcp.h)"),
     object("sock_inode_cache", 832, 1, 1, 1, "socket and its inode (net/socket.c)"),
     object("filp", 192, 1, 1, 1, "struct file (include/linux/fs.h)"),
     object("dentry", 192, 1, 1, 1, "sockfs entry of the file (include/linux/dcache.h)"),
