@@ -48,8 +48,10 @@ const CASES: &[(&str, &[(&str, &str)])] = &[
     ("swap", &[]),
     ("tapestats", &[]),
     ("thermal_zone", &[]),
+    ("tls", &[]),
     ("watchdog", &[]),
     ("wifi", &[("collector.wifi.fixtures", "ROOT/recorded")]),
+    ("xfrm", &[]),
     ("zfs", &[]),
 ];
 
@@ -65,7 +67,7 @@ enum Empty {
 /// broken source where the file is expected on every host.
 const EMPTY: &[(Empty, &[&str])] = &[
     (Empty::Success, &["bcache", "btrfs", "edac", "lnstat", "thermal_zone"]),
-    (Empty::Broken, &["cgroups", "ksmd", "mountstats", "swap"]),
+    (Empty::Broken, &["cgroups", "ksmd", "mountstats", "swap", "xfrm"]),
     (
         Empty::NoData,
         &[
@@ -87,6 +89,7 @@ const EMPTY: &[(Empty, &[&str])] = &[
             "powersupplyclass",
             "rapl",
             "tapestats",
+            "tls",
             "watchdog",
             "zfs",
         ],

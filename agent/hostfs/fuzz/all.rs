@@ -8,7 +8,7 @@ use hostfs::{
 };
 
 /// Names of the parsers, in the order in which [`one`] numbers them.
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 23] = [
     "stat",
     "meminfo",
     "loadavg",
@@ -31,6 +31,7 @@ pub const NAMES: [&str; 22] = [
     "softnet",
     "conntrack",
     "slabinfo",
+    "named",
 ];
 
 /// Runs parser `number` on any bytes: it must return.
@@ -64,6 +65,7 @@ pub fn one(number: usize, text: &[u8]) {
         "softnet" => _ = tables::softnet(path, text, |_| {}),
         "conntrack" => _ = tables::conntrack(path, text).and(tables::udp_queues(path, text)),
         "slabinfo" => _ = tables::slabinfo(path, text, |_| {}).and(tables::arp(path, text, |_| {})),
+        "named" => _ = tables::named(path, text, &["XfrmInError"]),
         other => panic!("{other} has no arm"),
     }
 }

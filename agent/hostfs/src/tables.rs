@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::text::{Fields, fields, lines, parse_hex, parse_u64};
+use crate::text::{Fields, fields, lines, parse_hex, parse_i64, parse_u64};
 use crate::{Error, Result};
 
 /// Hands each line's fields to `row` and says which line it did not take.
@@ -34,6 +34,23 @@ pub fn buddyinfo<'a>(path: &Path, text: &'a [u8], mut each: impl FnMut(&'a [u8],
         }
         (length > 0).then(|| each(node, zone, &counts[..length]))
     })
+}
+
+/// `/proc/net/xfrm_stat` and `/proc/net/tls_stat`: a name and a number a line. Returns the numbers of `names`, 0 for those
+/// that the kernel does not have.
+///
+/// # Errors
+/// At the first malformed line.
+pub fn named<const N: usize>(path: &Path, text: &[u8], names: &[&str; N]) -> Result<[i64; N]> {
+    let mut numbers = [0; N];
+    rows(path, text, 0, |mut split| {
+        let (name, number) = (split.next()?, split.next().and_then(parse_i64)?);
+        if let Some(at) = names.iter().position(|known| known.as_bytes() == name) {
+            numbers[at] = number;
+        }
+        split.next().is_none().then_some(())
+    })?;
+    Ok(numbers)
 }
 
 /// `/proc/net/arp`: calls `each` with the interface of every entry, the last column.
@@ -220,6 +237,10 @@ mod tests {
         })
         .unwrap();
         assert_eq!(blocks, [(b"0".to_vec(), b"DMA32".to_vec(), vec![1, 2, 3])]);
+
+        let text = b"XfrmInError             \t1\nXfrmInHdrError\t-2\n";
+        assert_eq!(named(path(), text, &["XfrmInHdrError", "XfrmInNoPols"]).unwrap(), [-2, 0]);
+        assert!(named(path(), b"XfrmInError 1 2\n", &[]).is_err());
 
         let mut devices = Vec::new();
         let text = b"IP address HW type Flags HW address Mask Device\n10.0.0.1 0x1 0x2 02:fc:00:00:00:02 * eth0\n";
