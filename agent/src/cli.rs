@@ -99,6 +99,11 @@ fn command() -> Command {
                 .value_parser(value_parser!(usize)),
         )
         .arg(
+            value("runtime.gomaxprocs", "N", "Taken for compatibility: collectors run one after the other")
+                .default_value("1")
+                .value_parser(value_parser!(usize)),
+        )
+        .arg(
             value("path.procfs", "DIR", "Where procfs is mounted")
                 .default_value("/proc")
                 .value_parser(value_parser!(PathBuf)),

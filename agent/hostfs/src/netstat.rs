@@ -21,6 +21,68 @@ pub struct Counter<'a> {
     pub value: f64,
 }
 
+impl Counter<'_> {
+    fn write_name(&self, name: &mut Vec<u8>) {
+        name.clear();
+        name.extend_from_slice(self.protocol);
+        name.push(b'_');
+        name.extend_from_slice(self.name);
+    }
+}
+
+/// Which counters of a file are wanted; see [`Counters::for_each_chosen`].
+#[derive(Debug, Default)]
+pub struct Choice {
+    pairs: Vec<Pair>,
+    name: Vec<u8>,
+}
+
+/// A line of names.
+#[derive(Debug)]
+struct Pair {
+    names: Vec<u8>,
+    /// How many of its bytes are the protocol.
+    protocol: usize,
+    /// How many names it has.
+    count: usize,
+    /// Place and full name of the wanted ones.
+    wanted: Vec<(usize, Box<[u8]>)>,
+}
+
+impl Pair {
+    fn new(line: &[u8], full: &mut Vec<u8>, wanted: &mut impl FnMut(&[u8]) -> bool) -> Option<Self> {
+        let (protocol, names) = split_protocol(line)?;
+        let mut pair = Self { names: line.to_vec(), protocol: protocol.len(), count: 0, wanted: Vec::new() };
+        for name in fields(names) {
+            Counter { protocol, name, value: 0.0 }.write_name(full);
+            if wanted(full) {
+                pair.wanted.push((pair.count, full.as_slice().into()));
+            }
+            pair.count += 1;
+        }
+        Some(pair)
+    }
+
+    /// Reads the line of numbers that belongs to the names; `None` when it does not fit them.
+    fn read(&self, line: &[u8], each: &mut impl FnMut(&[u8], f64)) -> Option<()> {
+        let (protocol, numbers) = split_protocol(line)?;
+        let mut wanted = self.wanted.iter();
+        let mut next = wanted.next();
+        let mut count = 0;
+        for text in fields(numbers) {
+            let value = number(text)?;
+            if let Some((place, name)) = next
+                && *place == count
+            {
+                each(name, value);
+                next = wanted.next();
+            }
+            count += 1;
+        }
+        (count == self.count && protocol == &self.names[..self.protocol]).then_some(())
+    }
+}
+
 /// Reads one of the three files repeatedly into the same memory.
 #[derive(Debug)]
 pub struct Reader {
@@ -114,6 +176,42 @@ impl<'a> Counters<'a> {
         Ok(())
     }
 
+    /// Hands the numbers that are `wanted` to `each`, under names such as `Tcp_RetransSegs`. Which those are is remembered
+    /// in `choice`, so that the hundreds of names are only looked at when the kernel's lists of them change.
+    ///
+    /// # Errors
+    /// As [`Counters::for_each`].
+    pub fn for_each_chosen(
+        self,
+        choice: &mut Choice,
+        mut wanted: impl FnMut(&[u8]) -> bool,
+        mut each: impl FnMut(&[u8], f64),
+    ) -> Result<()> {
+        if !self.paired {
+            let name = &mut choice.name;
+            return self.for_each_single(|counter| {
+                counter.write_name(name);
+                if wanted(name) {
+                    each(name, counter.value);
+                }
+            });
+        }
+        let mut pairs = lines(self.text).enumerate();
+        let mut place = 0;
+        while let Some((index, names)) = pairs.next() {
+            let malformed = |line| Error::format(self.path, index + 2, line);
+            let values = pairs.next().map(|(_, line)| line).ok_or_else(|| malformed(names))?;
+            if choice.pairs.get(place).is_none_or(|pair| pair.names != names) {
+                let pair = Pair::new(names, &mut choice.name, &mut wanted).ok_or_else(|| malformed(names))?;
+                choice.pairs.truncate(place);
+                choice.pairs.push(pair);
+            }
+            choice.pairs[place].read(values, &mut each).ok_or_else(|| malformed(values))?;
+            place += 1;
+        }
+        Ok(())
+    }
+
     /// One number; `None` when the kernel does not have it.
     ///
     /// # Errors
@@ -153,6 +251,45 @@ mod tests {
         let snmp6 = Counters::single(path, b"Ip6InReceives                   \t12\nUdpLite6NoPorts\t3\n");
         assert_eq!(snmp6.value("Ip6", "InReceives").unwrap(), Some(12.0));
         assert_eq!(snmp6.value("UdpLite6", "NoPorts").unwrap(), Some(3.0));
+    }
+
+    /// Chosen counters are those that a filter over all of them gives, also when the names change between two reads.
+    #[test]
+    fn chosen() {
+        let path = Path::new("net/snmp");
+        let mut choice = Choice::default();
+        for text in [
+            &b"Tcp: MaxConn RetransSegs\nTcp: -1 42\nUdp: NoPorts InErrors\nUdp: 7 8\n"[..],
+            b"Tcp: MaxConn RetransSegs\nTcp: -1 43\nUdp: NoPorts InErrors\nUdp: 9 8\n",
+            b"Udp: NoPorts InErrors\nUdp: 9 8\nTcp: New RetransSegs\nTcp: 1 44\n",
+            b"Tcp: RetransSegs\nTcp: 44\n",
+        ] {
+            let mut chosen = Vec::new();
+            let is_wanted = |name: &[u8]| name == b"Tcp_RetransSegs" || name == b"Udp_NoPorts";
+            let counters = Counters::paired(path, text);
+            counters
+                .for_each_chosen(&mut choice, is_wanted, |name, value| chosen.push((name.to_vec(), value)))
+                .unwrap();
+            let mut expected = Vec::new();
+            let all = |counter: Counter<'_>| {
+                let mut name = Vec::new();
+                counter.write_name(&mut name);
+                if is_wanted(&name) {
+                    expected.push((name, counter.value));
+                }
+            };
+            counters.for_each(all).unwrap();
+            assert_eq!(chosen, expected);
+        }
+        for text in
+            [&b"Tcp: A B\nTcp: 1\n"[..], b"Tcp: A B\nTcp: 1 2 3\n", b"Tcp: A B\nUdp: 1 2\n", b"Tcp: A B\nTcp: 1 x\n"]
+        {
+            // Twice: known names change nothing.
+            for _ in 0..2 {
+                let error = Counters::paired(path, text).for_each_chosen(&mut choice, |_| true, |_, _| {}).unwrap_err();
+                assert!(error.to_string().starts_with("net/snmp:2: unexpected"), "{error}");
+            }
+        }
     }
 
     /// Lines that do not pair are malformed.

@@ -26,6 +26,12 @@ pub static SPEC: Spec = Spec {
     flags: &[
         text("collector.netclass.ignored-devices", "^$", "Interfaces not to export"),
         switch("collector.netclass.ignore-invalid-speed", false, "Leave speeds out that the driver does not know"),
+        switch(
+            "collector.netclass.netlink",
+            false,
+            "Taken for compatibility: netlink is asked where it says what the files say",
+        ),
+        switch("collector.netclass_rtnl.with-stats", false, "Taken for compatibility: netdev has the counters"),
     ],
     build,
 };

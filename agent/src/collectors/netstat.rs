@@ -1,6 +1,6 @@
 //! `netstat`: counters of IP, ICMP, TCP and UDP.
 
-use hostfs::netstat::Reader;
+use hostfs::netstat::{Choice, Reader};
 
 use crate::collector::{Collector, Failure, Spec};
 use crate::exposition::Page;
@@ -28,34 +28,26 @@ pub static SPEC: Spec = Spec {
 };
 
 struct Netstat {
-    readers: [Reader; 3],
+    readers: [(Reader, Choice); 3],
     filter: Filter,
-    name: Vec<u8>,
 }
 
 fn build(setup: &Setup) -> anyhow::Result<Box<dyn Collector>> {
     let roots = &setup.roots;
+    let readers = [Reader::netstat(roots), Reader::snmp(roots), Reader::snmp6(roots)];
     Ok(Box::new(Netstat {
-        readers: [Reader::netstat(roots), Reader::snmp(roots), Reader::snmp6(roots)],
+        readers: readers.map(|reader| (reader, Choice::default())),
         filter: Filter::new(setup.text("collector.netstat.fields"), "")?,
-        name: Vec::new(),
     }))
 }
 
 impl Collector for Netstat {
     fn collect(&mut self, page: &mut Page) -> Result<(), Failure> {
-        let Self { readers, filter, name } = self;
-        for reader in readers {
+        let Self { readers, filter } = self;
+        for (reader, choice) in readers {
             let Some(counters) = reader.read()? else { continue };
-            counters.for_each(|counter| {
-                name.clear();
-                name.extend_from_slice(counter.protocol);
-                name.push(b'_');
-                name.extend_from_slice(counter.name);
-                if filter.wants(name) {
-                    page.family_named(&FIELD, name).sample(&[], counter.value);
-                }
-            })?;
+            let each = |name: &[u8], value| _ = page.family_named(&FIELD, name).sample(&[], value);
+            counters.for_each_chosen(choice, |name| filter.wants(name), each)?;
         }
         Ok(())
     }
