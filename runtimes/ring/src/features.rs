@@ -41,7 +41,7 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The first release that has it.
     pub(crate) linux: &'static str,
-    /// On unless `--ring` says otherwise, where the kernel has it: what was measured to help (runtimes/README.md).
+    /// On unless `--ring` says otherwise, where the kernel has it.
     pub(crate) by_default: bool,
     needs: &'static [Switch],
     excludes: &'static [Switch],

@@ -106,6 +106,6 @@ mod tests {
     /// The state of an idle connection is a few dozen bytes.
     #[test]
     fn size() {
-        assert!(size_of::<Peer>() <= 96, "{}", size_of::<Peer>());
+        assert_eq!(size_of::<Peer>(), 88);
     }
 }

@@ -445,24 +445,27 @@ impl<'ring> Reactor<'ring> {
     /// Such a send never waits (MSG_DONTWAIT), so its failure, and a part that did not fit (MSG_WAITALL makes that one),
     /// was posted within the call. Only when all was submitted; otherwise the question is asked again next turn.
     fn settle_silent(&mut self, handler: &mut Handler, completions: &[Completion]) -> io::Result<()> {
+        let mut failed = false;
         for completion in completions {
-            if let Operation::Send(index) = Operation::from_user_data(completion.user_data) {
-                let sending = &mut self.sends.all[index];
-                if sending.stage == Stage::Silent {
-                    sending.stage = Stage::InFlight;
-                }
+            if let Operation::Send(index) = Operation::from_user_data(completion.user_data)
+                && self.sends.all[index].stage == Stage::Silent
+            {
+                self.sends.all[index].stage = Stage::InFlight;
+                failed = true;
             }
+        }
+        if failed {
+            // Out of the list: they may end, and their indices be others', before the list is settled.
+            let Sends { all, silent, .. } = &mut self.sends;
+            silent.retain(|&index| all[index].stage == Stage::Silent);
         }
         if !self.queue.all_submitted() {
             return Ok(());
         }
         let mut silent = std::mem::take(&mut self.sends.silent);
         for index in silent.drain(..) {
-            let sending = &self.sends.all[index];
-            if sending.stage == Stage::Silent {
-                let length = sending.rest().len();
-                self.sent(handler, index, length)?;
-            }
+            let length = self.sends.all[index].rest().len();
+            self.sent(handler, index, length)?;
         }
         self.sends.silent = silent;
         Ok(())
