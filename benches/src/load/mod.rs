@@ -14,6 +14,7 @@
 mod clock;
 mod connect;
 mod connection;
+mod opening;
 mod pacing;
 pub mod recorder;
 pub mod summary;

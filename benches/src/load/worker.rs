@@ -23,7 +23,7 @@ use super::connection::{Connection, Flight};
 use super::pacing::{Arrivals, Pacing};
 use super::recorder::{ErrorKind, Recorder};
 use super::workload::Workload;
-use super::{Error, Schedule, Spec, connect};
+use super::{Error, Schedule, Spec, connect, opening};
 
 /// Bytes of the shared read buffer. Larger than the replies of one turn of a connection, so that a read
 /// that fills it is rare and the one that does not needs no second read.
@@ -158,9 +158,16 @@ impl Worker {
         rustix::thread::sched_setaffinity(None, &set).map_err(system("sched_setaffinity"))
     }
 
+    /// New connections on which requests can be sent: with the protocol's handshake behind them where there is one.
+    fn connect(&self, count: usize) -> Result<Vec<OwnedFd>, Error> {
+        let sockets = connect::open(self.target, &self.sources, count, self.timeout)?;
+        opening::open(self.target, self.workload.protocol, &sockets, self.timeout)?;
+        Ok(sockets)
+    }
+
     /// Opens `count` more connections and registers them.
     pub(crate) fn grow(&mut self, count: usize) -> Result<(), Error> {
-        for socket in connect::open(self.target, &self.sources, count, self.timeout)? {
+        for socket in self.connect(count)? {
             self.watch(self.connections.len(), &socket)?;
             self.connections.push(Connection::new(socket));
             self.alive += 1;
@@ -189,7 +196,7 @@ impl Worker {
 
     /// Opens connections in the places of `indices`, which have left.
     pub(crate) fn come_back(&mut self, indices: &[usize]) -> Result<(), Error> {
-        let sockets = connect::open(self.target, &self.sources, indices.len(), self.timeout)?;
+        let sockets = self.connect(indices.len())?;
         for (index, socket) in indices.iter().zip(sockets) {
             self.watch(*index, &socket)?;
             self.connections[*index] = Connection::new(socket);
