@@ -3,6 +3,8 @@
 use std::future::{poll_fn, ready};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use service::Socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,8 +32,16 @@ impl Socket for Stream {
         poll_fn(|context| self.0.poll_read_ready(context))
     }
 
+    /// One turn of an ordinary read. After a short one tokio takes the socket for drained, where `try_read` would leave it
+    /// ready, and so cost a read that finds nothing with each request.
     fn read_ready(&mut self, mut buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
-        ready((self.0.try_read_buf(&mut buffer), buffer))
+        // Polled here and once, by nobody's waker: what waits afterwards is `readable`.
+        let read = pin!(self.0.read_buf(&mut buffer)).poll(&mut Context::from_waker(Waker::noop()));
+        let result = match read {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        ready((result, buffer))
     }
 
     fn write_all(&mut self, bytes: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)> {
