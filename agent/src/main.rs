@@ -21,7 +21,6 @@ const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 
 fn main() -> ExitCode {
-    use_one_arena();
     let config = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     start_log(&config);
     if let Action::Explain(name) = &config.action {
@@ -44,17 +43,6 @@ fn main() -> ExitCode {
             eprintln!("highload-agent: {error:#}");
             ExitCode::from(ENVIRONMENT)
         }
-    }
-}
-
-/// Makes the C library keep one heap for all threads. Its default of one for each lets the worker's creep: pieces that it
-/// allocates and another thread frees leave gaps, a few bytes each scrape. The agent's threads hardly ever allocate at
-/// the same time, so they do not wait for each other.
-fn use_one_arena() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt(3) sets a number of the allocator; no other thread runs yet.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
