@@ -2,7 +2,7 @@
 //!
 //! On a live host most of it comes over netlink, one question for all interfaces (`live`), since 22 files for each of
 //! a thousand interfaces are the dearest part of a scrape. Elsewhere, and for what netlink does not have, the files
-//! are read (`files`). Both fill the same [`Interface`].
+//! are read (`files`). Both fill the same `Interface`.
 
 mod files;
 mod live;
