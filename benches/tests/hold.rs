@@ -1,5 +1,7 @@
 //! `lab hold` end to end at a small count: what it prints, what it leaves, and how it ends when something dies.
 
+#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -352,6 +354,8 @@ fn every_engine_climbs_and_lives() {
             Some("per_second") => "per_second = 100.0".to_owned(),
             Some("seconds") => "seconds = 0.5".to_owned(),
             Some("measure_seconds") => "measure_seconds = 0.3".to_owned(),
+            Some("active_shares") => "active_shares = [0.2]".to_owned(),
+            Some("requests_per_active_user") => "requests_per_active_user = 10.0".to_owned(),
             Some("hold_seconds") => "hold_seconds = 0.1".to_owned(),
             Some("share") => "share = 0.1".to_owned(),
             _ => line.to_owned(),
@@ -371,10 +375,75 @@ fn every_engine_climbs_and_lives() {
     let rows = place.rows();
     assert_eq!(rows.len(), names.len());
     for row in rows {
-        assert_eq!(row["status"], "ok", "{row}");
+        assert_eq!(row["status"], "ok", "{}: {}", row["engine"], row["reason"]);
         let life: Vec<&str> = row["life"].as_array().unwrap().iter().filter_map(|life| life["kind"].as_str()).collect();
-        assert_eq!(life, ["slow-readers", "churn", "vanish", "storm"], "{row}");
-        assert_eq!(row["plateaus"].as_array().unwrap().len(), 6, "{row}");
-        assert!(row["plateaus"][5]["windows"][0]["completed"].as_u64() > Some(0), "{row}");
+        assert_eq!(life, ["slow-readers", "churn", "vanish", "storm"]);
+        assert_eq!(row["plateaus"].as_array().unwrap().len(), 6);
+        let window = &row["plateaus"][5]["windows"][0];
+        assert!(window["completed"].as_u64() > Some(50), "{window}");
     }
+}
+
+/// The agent's program: beside the lab's when the workspace was built as a whole, built now otherwise.
+fn agent() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_lab")).with_file_name("highload-agent");
+    if !path.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo).args(["build", "--quiet", "--locked", "--package", "highload-agent"]).status();
+        assert!(built.unwrap().success());
+    }
+    path
+}
+
+/// The agent's page, or nothing while it cannot be had.
+fn page(address: &str) -> String {
+    use std::io::{Read, Write};
+    let mut answer = Vec::new();
+    let _ = std::net::TcpStream::connect(address).and_then(|mut stream| {
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut answer)
+    });
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Shows that the agent, which lives in the host's network namespace, counts the same users as the lab holds in its own.
+#[test]
+fn the_agent_counts_the_same_users() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    let mut lab = place
+        .hold(&["-c", USERS, "-e", "mio", "--hold", "90"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    member_at(&mut lab, "holding", "server-mio");
+    let mut agent = Command::new(agent())
+        .arg("--web.listen-address=127.0.0.1:0")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(agent.stderr.take().unwrap()).lines();
+    let serving = log.find_map(|line| Some(line.unwrap().split_once("serving http://")?.1.to_owned())).unwrap();
+    let address = serving.split('/').next().unwrap().to_owned();
+    std::thread::spawn(move || log.for_each(drop));
+    // The census goes at its own pace; the page says how old it is.
+    let deadline = Instant::now() + Duration::from_secs(80);
+    let seen = loop {
+        let page = page(&address);
+        let users = page.lines().find(|line| {
+            line.starts_with("highload_connected_users{") && line.contains("netns=") && line.ends_with("} 2500")
+        });
+        if let Some(users) = users {
+            break users.to_owned();
+        }
+        assert!(Instant::now() < deadline, "not counted: {page}");
+        std::thread::sleep(Duration::from_millis(250));
+    };
+    assert!(seen.contains("port="), "{seen}");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(Command::new("kill").args(["-INT", &lab.id().to_string()]).status().unwrap().success());
+    assert_eq!(lab.wait().unwrap().code(), Some(4));
 }

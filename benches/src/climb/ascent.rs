@@ -98,6 +98,11 @@ pub fn climb(
         }
     }
     row.slopes = memory::slopes(row.plateaus.iter().map(|plateau| (plateau.users, &plateau.memory)));
+    if let Some(slopes) = &row.slopes {
+        // Two hundred caches have nothing to do with connections; rows keep those that grew.
+        let grew = |name: &String| slopes.caches.iter().any(|cache| cache.cache == *name);
+        row.plateaus.iter_mut().for_each(|plateau| plateau.memory.caches.retain(|name, _| grew(name)));
+    }
     row
 }
 

@@ -100,13 +100,10 @@ impl Place {
         let files = Files::default();
         let in_user_namespace = matches!(namespace, Namespace::Own { with_user: true, .. });
         let limits = Limits::read(&files, conntrack, !in_user_namespace && has_sys_admin(&files));
-        if let Namespace::Host { reason } = &namespace {
-            if !host_namespace {
-                eprintln!("warning: {}", on_the_host(reason, &limits));
-            }
-        }
-        if let Namespace::Own { warnings, .. } = &namespace {
-            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        match &namespace {
+            Namespace::Host { reason } if !host_namespace => eprintln!("warning: {}", on_the_host(reason, &limits)),
+            Namespace::Host { .. } => {}
+            Namespace::Own { warnings, .. } => warnings.iter().for_each(|warning| eprintln!("warning: {warning}")),
         }
         Ok(Self { namespace, limits, cpus, machine })
     }

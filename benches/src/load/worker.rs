@@ -257,9 +257,16 @@ impl Worker {
         self.epoll.as_fd()
     }
 
-    /// Takes what the connections have to say, without waiting: how a holder sees who is lost.
+    /// Takes everything that the connections have to say, without waiting: how a holder sees who is lost.
     pub(crate) fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
-        self.turn(turn, 0)
+        // Every connection has its turn even if all have something to say; whoever talks on waits for the next look.
+        for _ in 0..=self.connections.len() / EVENTS {
+            self.turn(turn, 0)?;
+            if turn.events.len() < EVENTS {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Looks after the connections until `until`, nanoseconds on the clock.

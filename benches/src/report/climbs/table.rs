@@ -159,10 +159,10 @@ pub(super) fn grids(run: &Run, plateaus: Plateaus) -> Vec<(String, Grid)> {
     if !life.rows.is_empty() {
         grids.push(("What users did beside talking".to_owned(), life));
     }
-    if let [climb] = run.climbs.as_slice() {
-        if climb.slopes.as_ref().is_some_and(|slopes| !slopes.caches.is_empty()) {
-            grids.push(("Kernel objects of a connection, both ends, by slab cache".to_owned(), caches(climb)));
-        }
+    if let [climb] = run.climbs.as_slice()
+        && climb.slopes.as_ref().is_some_and(|slopes| !slopes.caches.is_empty())
+    {
+        grids.push(("Kernel objects of a connection, both ends, by slab cache".to_owned(), caches(climb)));
     }
     grids
 }
