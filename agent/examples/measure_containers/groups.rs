@@ -4,14 +4,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::agent::{Agent, Cost, EVERYTHING, HALF};
+use crate::agent::{Agent, Cost, EVERYTHING, HALF, value};
 
 /// Numbers of groups that are measured.
 const STEPS: [usize; 6] = [0, 100, 200, 300, 400, 500];
+
+/// How long two censuses may take on a busy box.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a group that is still busy is tried to be removed.
 const RETRIES: usize = 200;
@@ -21,7 +24,7 @@ const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
 /// Measures the agent with more and more groups, prints the line through the points, and then with none again.
 pub(crate) fn curve(scrapes: usize, flags: &[&str]) -> anyhow::Result<()> {
-    let mut all = vec!["--collector.containers.engine=none"];
+    let mut all = vec!["--collector.containers.engine=none", "--collector.connections.census-interval=2"];
     all.extend(flags);
     let agent = Agent::start(&all)?;
     let mut groups = Groups::make()?;
@@ -30,6 +33,7 @@ pub(crate) fn curve(scrapes: usize, flags: &[&str]) -> anyhow::Result<()> {
         let (mut cpu, mut page) = (Vec::new(), Vec::new());
         for count in STEPS {
             groups.grow_to(count)?;
+            settle(&agent)?;
             let cost = agent.measure(path, scrapes)?;
             cost.print(&format!("{count:>3} groups"));
             cpu.push((count as f64, cost.cpu_ms()));
@@ -43,8 +47,20 @@ pub(crate) fn curve(scrapes: usize, flags: &[&str]) -> anyhow::Result<()> {
             );
         }
         groups.grow_to(0)?;
+        settle(&agent)?;
         let cost: Cost = agent.measure(path, scrapes)?;
         cost.print("  0 groups again");
+    }
+    Ok(())
+}
+
+/// Waits until a census that began after this call is on the page: descriptors and sockets come from it.
+fn settle(agent: &Agent) -> anyhow::Result<()> {
+    let censuses = || Ok::<_, anyhow::Error>(value(&agent.page(HALF)?, "highload_censuses_total").unwrap_or(0.0));
+    let (before, began) = (censuses()?, Instant::now());
+    while censuses()? < before + 2.0 {
+        ensure!(began.elapsed() < PATIENCE, "no two censuses within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
 }

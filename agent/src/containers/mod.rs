@@ -28,7 +28,7 @@ use census::Census;
 /// How long the first scrape waits for the first answers, so that `highload-agent once` shows names and counts.
 ///
 /// Below the deadline of a scrape, and what a census of an ordinary host takes on a box that is busy with other things.
-pub const FIRST_WAIT: Duration = Duration::from_secs(3);
+pub const FIRST_WAIT: Duration = Duration::from_secs(2);
 
 /// State that several collectors of one [`crate::flags::Setup`] share.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 //!
 //! A box with half a million connections needs about a second of kernel time to list them. No scrape can wait
 //! for that, so the census has its own pace and says its age. It never takes more than a tenth of one CPU:
-//! after a census that took one second the next begins nine seconds later at the earliest.
+//! after a census that took one second of it the next begins nine seconds later at the earliest.
 //!
 //! The thread enters the network namespaces of containers to ask for their sockets (setns(2), which changes the calling
 //! thread only and is why this thread does nothing else). That needs `CAP_SYS_ADMIN` and, for the namespace
@@ -28,7 +28,8 @@ use processes::Scan;
 /// Flag for the pause between two censuses, in seconds; of the `connections` collector.
 pub const INTERVAL: &str = "collector.connections.census-interval";
 
-/// After a census of length t, at least this many t of pause.
+/// After a census that took so much CPU time, at least this many times as much of pause. CPU time and not the clock's: on a
+/// busy box a census waits for its turn most of the time, and resting for that too would only make it old.
 const REST: u32 = 9;
 
 /// Shortest pause that can be asked for.
@@ -254,11 +255,13 @@ fn start(roots: Roots, interval: Duration) -> Arc<Census> {
 /// Takes one census after the other until nobody has a handle any more.
 fn run(roots: &Roots, interval: Duration, census: &Weak<Census>) {
     let mut scan = Scan::default();
-    let mut count = 0;
+    let (mut count, mut cpu_ns) = (0, Spent::now().cpu_ns);
     loop {
         count += 1;
         let report = take(roots, &mut scan, count);
-        let rest = interval.max(report.wall * REST).max(SHORTEST);
+        let spent = Duration::from_nanos(report.cpu_ns.saturating_sub(cpu_ns));
+        cpu_ns = report.cpu_ns;
+        let rest = interval.max(spent * REST).max(SHORTEST);
         match census.upgrade() {
             Some(census) => census.publish(report),
             None => return,
