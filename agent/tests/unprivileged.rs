@@ -7,12 +7,17 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 /// The user that owns nothing.
 const NOBODY: u32 = 65_534;
 
 /// The agent with these arguments as a user without any right, in a directory without an engine's socket.
 fn as_nobody(arguments: &[&str]) -> Output {
+    // One at a time: a child that another test starts while the binary is copied holds it open for writing, and a file
+    // that is open for writing cannot be run (ETXTBSY).
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(rustix::process::geteuid().is_root(), "this test becomes nobody, which needs root");
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
