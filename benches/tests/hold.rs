@@ -138,6 +138,24 @@ fn a_server_that_dies_early_is_named() {
     assert!(reason.contains("server 1 of 1") && reason.contains("signal 9"), "{reason}");
 }
 
+/// Shows that a server that dies when all is measured and the fleet ends is told too.
+#[test]
+fn a_server_that_dies_at_the_end_is_named() {
+    let place = Place::new();
+    let mut lab = place
+        .hold(&["-c", "15000", "-e", "mio", "--hold", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    kill(member_at(&mut lab, "ending", "server-mio"));
+    let output = lab.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let row = &place.rows()[0];
+    assert!(row["reason"].as_str().unwrap().contains("ended without its counters"), "{}", row["reason"]);
+    assert_eq!(row["leftovers"]["processes"], 0, "{}", row["leftovers"]);
+}
+
 /// Shows that a generator's death voids the climb (exit code 4): nothing is known of the engine then.
 #[test]
 fn a_dead_generator_voids_the_climb() {

@@ -92,7 +92,9 @@ pub fn climb(
             let ended = ended.map_err(|trouble| climber.count_the_lost(trouble));
             let pids = climber.fleet.pids();
             climber.say("ending");
-            row.accepted = climber.fleet.end().iter().map(|said| said["accepted"].as_u64().unwrap_or(0)).collect();
+            let counters = climber.fleet.end();
+            row.accepted = counters.iter().map(|said| said["accepted"].as_u64().unwrap_or(0)).collect();
+            let ended = ended.and_then(|()| counted(&counters));
             row.leftovers = leftovers(&[pids.0, pids.1].concat());
             judge(&mut row, ended);
         }
@@ -273,6 +275,18 @@ impl<'a> Climber<'a> {
 /// A meter that could not be read: most often its process has just died, which the next look names.
 fn broken(error: impl Into<anyhow::Error>) -> Trouble {
     Trouble::Generator(format!("{:#}", error.into()))
+}
+
+/// Every server says what it counted when it is told to end; one that does not has died instead.
+fn counted(counters: &[serde_json::Value]) -> Result<(), Trouble> {
+    let count = counters.len();
+    match counters.iter().position(serde_json::Value::is_null) {
+        None => Ok(()),
+        Some(number) => Err(Trouble::Server(format!(
+            "server {} of {count} ended without its counters when the fleet was told to end",
+            number + 1
+        ))),
+    }
 }
 
 /// Status and reason of a row from how it ended and from what was measured.
