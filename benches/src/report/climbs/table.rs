@@ -67,6 +67,13 @@ fn leanest(climbs: &[Climb]) -> Option<String> {
         )
     });
     let (least, most) = (least?, most?);
+    if least.engine == most.engine {
+        return Some(format!(
+            "An idle user takes {} bytes of the server's own memory on {}.",
+            grouped(of(least)?.max(0.0)),
+            least.engine
+        ));
+    }
     Some(format!(
         "An idle user takes {} bytes of the server's own memory on {} and {} on {}.",
         grouped(of(least)?.max(0.0)),
