@@ -16,7 +16,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("http", include_str!("../scenarios/http.toml")),
     ("peak", include_str!("../scenarios/peak.toml")),
     ("ccu-curve", include_str!("../scenarios/ccu-curve.toml")),
+    ("half-million", include_str!("../scenarios/half-million.toml")),
     ("presence", include_str!("../scenarios/presence.toml")),
+    ("all-active", include_str!("../scenarios/all-active.toml")),
+    ("bursts", include_str!("../scenarios/bursts.toml")),
     ("life", include_str!("../scenarios/life.toml")),
 ];
 

@@ -1,7 +1,7 @@
 //! The fleet: server processes and the holders that connect to them, started, ordered, watched and ended.
 //!
 //! No member outlives the fleet: each is killed when it is dropped and, by the kernel, when the lab dies. A member that
-//! dies is noticed within [`LOOK`], named, and ends the climb: what was held by it is part of what is measured.
+//! dies is noticed within 50 ms, named, and ends the climb: what was held by it is part of what is measured.
 
 use std::path::Path;
 use std::process::Command;

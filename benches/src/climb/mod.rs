@@ -1,7 +1,7 @@
 //! Hundreds of thousands of connected users: a fleet of servers and holders that climbs from plateau to plateau.
 //!
 //! One way: a wish and the box's limits → [`plan`] (pure) → [`namespace`] → [`fleet`] (processes) → [`ascent`] (connect,
-//! verify, measure, hold, end) → [`result`] (a row a climb) → [`report`]. A process holds as many connections as its
+//! verify, measure, hold, end) → [`result`] (a row a climb) → [`crate::report::climbs`]. A process holds as many connections as its
 //! descriptor limit allows; the plan makes as many processes as that takes, and one of each kind where it is enough.
 //!
 //! `lab hold` makes one climb, a scenario with a `[climb]` table many.

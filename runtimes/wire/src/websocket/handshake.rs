@@ -20,7 +20,7 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub enum Parsed<'a> {
     /// A whole request.
     Whole {
-        /// The client's key, to be answered by [`accept`].
+        /// The client's key, to be answered by `accept`.
         key: &'a [u8],
         /// Bytes that the request took.
         consumed: usize,
