@@ -59,9 +59,10 @@ fn children(pid: u32) -> Vec<(u32, String)> {
 fn member_at(lab: &mut Child, stage: &str, role: &str) -> u32 {
     use std::io::{BufRead, BufReader};
     let mut lines = BufReader::new(lab.stderr.take().unwrap()).lines();
+    // The first line comes when the server is built, for which other tests may have to be waited.
+    let mut line = lines.next().expect("progress begins").unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
     while Instant::now() < deadline {
-        let line = lines.next().expect("progress goes on").unwrap();
         if line.contains(&format!("\"stage\":\"{stage}")) {
             let member = children(lab.id()).into_iter().find(|(_, name)| name.contains(role));
             let pid = member.unwrap_or_else(|| panic!("no {role} among {:?}", children(lab.id()))).0;
@@ -69,6 +70,7 @@ fn member_at(lab: &mut Child, stage: &str, role: &str) -> u32 {
             std::thread::spawn(move || lines.for_each(drop));
             return pid;
         }
+        line = lines.next().expect("progress goes on").unwrap();
     }
     panic!("{stage} was not reached");
 }
