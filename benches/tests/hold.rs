@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// Users of a test's hold: enough for two plateaus' worth of slices, few enough to be quick.
@@ -35,6 +36,11 @@ impl Place {
         let mut command = self.lab(&["--profile", "dev", "--json", "--progress", "json"]);
         command.arg("--out").arg(self.out()).args(arguments);
         command
+    }
+
+    /// A hold that goes on while the test does something to it.
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.hold(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     fn rows(&self) -> Vec<Value> {
@@ -75,8 +81,12 @@ fn member_at(lab: &mut Child, stage: &str, role: &str) -> u32 {
     panic!("{stage} was not reached");
 }
 
+fn send(pid: u32, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
 fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+    send(pid, Signal::KILL);
 }
 
 /// Shows that every engine holds, that every user is counted on both sides, that slopes are there, and that neither a
@@ -109,12 +119,7 @@ fn users_are_held_counted_and_let_go() {
 #[test]
 fn a_dead_server_is_named() {
     let place = Place::new();
-    let mut lab = place
-        .hold(&["-c", USERS, "-e", "mio", "--hold", "60"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut lab = place.start(&["-c", USERS, "-e", "mio", "--hold", "60"]);
     kill(member_at(&mut lab, "holding", "server-mio"));
     let output = lab.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -127,12 +132,7 @@ fn a_dead_server_is_named() {
 #[test]
 fn a_server_that_dies_early_is_named() {
     let place = Place::new();
-    let mut lab = place
-        .hold(&["-c", "15000", "-e", "mio", "--hold", "60"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut lab = place.start(&["-c", "15000", "-e", "mio", "--hold", "60"]);
     kill(member_at(&mut lab, "connecting", "server-mio"));
     let output = lab.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -144,12 +144,7 @@ fn a_server_that_dies_early_is_named() {
 #[test]
 fn a_server_that_dies_at_the_end_is_named() {
     let place = Place::new();
-    let mut lab = place
-        .hold(&["-c", "15000", "-e", "mio", "--hold", "0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut lab = place.start(&["-c", "15000", "-e", "mio", "--hold", "0"]);
     kill(member_at(&mut lab, "ending", "server-mio"));
     let output = lab.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -162,12 +157,7 @@ fn a_server_that_dies_at_the_end_is_named() {
 #[test]
 fn a_dead_generator_voids_the_climb() {
     let place = Place::new();
-    let mut lab = place
-        .hold(&["-c", USERS, "-e", "mio", "--hold", "60"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut lab = place.start(&["-c", USERS, "-e", "mio", "--hold", "60"]);
     kill(member_at(&mut lab, "holding", " holder "));
     let output = lab.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
@@ -180,24 +170,19 @@ fn a_dead_generator_voids_the_climb() {
 /// Shows that Ctrl-C keeps what was measured, says so with exit code 4, and that the lab's own death takes the fleet along.
 #[test]
 fn an_interrupted_hold_leaves_nothing_behind() {
-    for (signal, code) in [("-INT", Some(4)), ("-KILL", None)] {
+    for (signal, code) in [(Signal::INT, Some(4)), (Signal::KILL, None)] {
         let place = Place::new();
-        let mut lab = place
-            .hold(&["-c", USERS, "-e", "mio", "--hold", "60"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut lab = place.start(&["-c", USERS, "-e", "mio", "--hold", "60"]);
         let server = member_at(&mut lab, "holding", "server-mio");
         let fleet = children(lab.id());
         assert!(fleet.iter().any(|(pid, _)| *pid == server) && fleet.len() == 2, "{fleet:?}");
-        assert!(Command::new("kill").args([signal, &lab.id().to_string()]).status().unwrap().success());
+        send(lab.id(), signal);
         let output = lab.wait_with_output().unwrap();
         assert_eq!(output.status.code(), code, "{}", said(&output));
         let gone = |pid: &u32| !Path::new(&format!("/proc/{pid}/exe")).exists();
         let deadline = Instant::now() + Duration::from_secs(20);
         while !fleet.iter().all(|(pid, _)| gone(pid)) {
-            assert!(Instant::now() < deadline, "still there after {signal}: {fleet:?}");
+            assert!(Instant::now() < deadline, "still there after {signal:?}: {fleet:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
         if code.is_some() {
@@ -210,12 +195,7 @@ fn an_interrupted_hold_leaves_nothing_behind() {
 #[test]
 fn two_holds_do_not_measure_each_other() {
     let place = Place::new();
-    let mut first = place
-        .hold(&["-c", "100", "-e", "mio", "--hold", "60"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut first = place.start(&["-c", "100", "-e", "mio", "--hold", "60"]);
     member_at(&mut first, "holding", "server-mio");
     let second = place.lab(&["-c", "100", "-e", "mio", "--profile", "dev"]).output().unwrap();
     assert_eq!(second.status.code(), Some(3), "{}", said(&second));
@@ -431,12 +411,7 @@ fn page(address: &str) -> String {
 fn the_agent_counts_the_same_users() {
     use std::io::{BufRead, BufReader};
     let place = Place::new();
-    let mut lab = place
-        .hold(&["-c", USERS, "-e", "mio", "--hold", "90"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut lab = place.start(&["-c", USERS, "-e", "mio", "--hold", "90"]);
     member_at(&mut lab, "holding", "server-mio");
     let mut agent = Command::new(agent())
         .arg("--web.listen-address=127.0.0.1:0")
@@ -464,6 +439,6 @@ fn the_agent_counts_the_same_users() {
     assert!(seen.contains("port="), "{seen}");
     agent.kill().unwrap();
     agent.wait().unwrap();
-    assert!(Command::new("kill").args(["-INT", &lab.id().to_string()]).status().unwrap().success());
+    send(lab.id(), Signal::INT);
     assert_eq!(lab.wait().unwrap().code(), Some(4));
 }

@@ -150,7 +150,8 @@ impl Buckets {
 impl Drop for Buckets {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            let _ = fs::write("/proc/sys/net/ipv4/tcp_child_ehash_entries", before);
+            // The value was the kernel's own; there is nobody to tell if it is refused now.
+            let _ = fs::write(CHILD_BUCKETS, before);
         }
     }
 }

@@ -32,7 +32,7 @@ actual one. Exit code 1 when there were errors or the server closed all connecti
 pub struct Args {
     /// Address of the server; only loopback unless --allow-remote is given
     target: SocketAddr,
-    /// Framing: frame or http1
+    /// Framing: frame, http1 or websocket
     #[arg(long, default_value = "frame")]
     protocol: Protocol,
     /// Wire format: raw, json or protobuf

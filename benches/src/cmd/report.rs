@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::failure::exit;
 use crate::report;
 
-/// Write report.md, report.html and lab.prom of a result directory again, and print its table.
+/// Write the reports of a result directory again (of trials lab.prom too), and print its table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lab report lab-results/demo
