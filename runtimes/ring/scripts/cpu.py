@@ -3,15 +3,18 @@
 
     nice -n -15 python3 runtimes/ring/scripts/cpu.py ROUNDS CONNECTIONS IN_FLIGHT SECONDS NAME='BINARY ARGS' ...
 
-Closed loop, echoes of 64 bytes in raw frames; server on CPU 0, generator on CPU 1; binaries from BIN (default
-target/measured). CPU time is that between the generator's window events, hence the priority: on a busy box the samples
+CONNECTIONS may be PAIRSxCONNECTIONS, for example 6x16700: so many pairs of a server and a generator process, as a limit of
+descriptors asks for. Closed loop, echoes of 64 bytes in raw frames; servers on CPU 0, generators on CPU 1; binaries from BIN
+(default target/measured). CPU time is that between the generator's window events, hence the priority: on a busy box the samples
 would otherwise be late. On loopback a sender does its peer's receive work, so `both`, server and generator together, is
 what the box pays. Prints medians, and of each round's ratio to the first server the median with its quartiles.
 """
 import glob, json, os, random, signal, statistics, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 
 BIN = os.environ.get("BIN", "target/measured")
-rounds, connections, in_flight, seconds = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+rounds, in_flight, seconds = int(sys.argv[1]), sys.argv[3], sys.argv[4]
+pairs, connections = map(int, ("1x" + sys.argv[2]).split("x")[-2:])
 servers = [argument.split("=", 1) for argument in sys.argv[5:]]
 
 
@@ -20,23 +23,39 @@ def cpu_us(pid):
     return sum(int(open(path).read().split()[0]) for path in glob.glob(f"/proc/{pid}/task/*/schedstat")) / 1000
 
 
-def trial(command):
+def start(command, pair):
+    """A server on an address of its own (so that ports suffice) and the generator that loads it, as (server, load)."""
     binary, *args = command.split(" ")
-    listen = ["--listen", "127.0.0.1:0", "--protocol", "frame", "--format", "raw"]
+    listen = ["--listen", f"127.0.0.{pair + 1}:0", "--protocol", "frame", "--format", "raw"]
     server = subprocess.Popen(["taskset", "-c", "0", f"{BIN}/{binary}", *listen, *args], stdout=subprocess.PIPE, text=True)
     address = json.loads(server.stdout.readline())["addresses"][0]
-    shape = ["-c", connections, "--in-flight", in_flight, "--warmup", "0.3", "-d", seconds, "--cpus", "1"]
-    echo = ["--closed", "--service", "echo", "--payload-bytes", "64", "--events"]
-    load = subprocess.Popen([f"{BIN}/lab", "load", address, *echo, *shape], stdout=subprocess.PIPE, text=True)
+    # Several pairs connect one after the other: all of them must be loaded before the first is measured.
+    shape = ["-c", str(connections), "--in-flight", in_flight, "--warmup", str(0.3 + 2 * (pairs - 1) / 3), "-d", seconds]
+    echo = ["--closed", "--service", "echo", "--payload-bytes", "64", "--events", "--timeout", "60", "--cpus", "1"]
+    return server, subprocess.Popen([f"{BIN}/lab", "load", address, *echo, *shape], stdout=subprocess.PIPE, text=True)
+
+
+def watch(pair):
+    """CPU microseconds of server and generator in the measured window, and the requests completed in it."""
+    server, load = pair
     spent = {}
     for line in load.stdout:
         event = json.loads(line)
         spent[event["event"]] = cpu_us(server.pid), cpu_us(load.pid)
     load.wait()
-    server.send_signal(signal.SIGTERM)
-    server.communicate()
     served, loaded = (end - start for start, end in zip(spent["window-start"], spent["window-end"]))
-    return served / event["completed"], (served + loaded) / event["completed"]
+    return served, loaded, event["completed"]
+
+
+def trial(command):
+    """CPU microseconds per request, of the servers and of servers and generators."""
+    members = [start(command, pair) for pair in range(pairs)]
+    with ThreadPoolExecutor(pairs) as pool:
+        served, loaded, completed = map(sum, zip(*pool.map(watch, members)))
+    for server, _ in members:
+        server.send_signal(signal.SIGTERM)
+        server.communicate()
+    return served / completed, (served + loaded) / completed
 
 
 results = {name: [] for name, _ in servers}
