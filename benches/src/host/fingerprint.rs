@@ -248,10 +248,25 @@ fn limits(files: &Files) -> FactGroup {
         .sysctl(files, "kernel/pid_max")
         .sysctl(files, "kernel/threads-max")
         .sysctl(files, "vm/max_map_count")
+        .add("scheduling of the lab", scheduling())
         .add("cgroup version", group.version.to_owned())
         .add("cgroup CPU limit", group.cpus.map_or("none".into(), |cpus| format!("{cpus} CPUs")))
         .add("cgroup memory limit", group.memory_bytes.map_or("none".into(), |bytes| format!("{bytes} bytes")))
         .done()
+}
+
+/// The policy and priority that the lab was started with and that its servers and generators inherit (sched(7)): what
+/// else runs on the box disturbs a real-time policy less.
+fn scheduling() -> Option<String> {
+    let stat = procfs::process::Process::myself().and_then(|process| process.stat()).ok()?;
+    Some(match (stat.policy?, stat.rt_priority?) {
+        (0, _) => format!("SCHED_OTHER, nice {}", stat.nice),
+        (1, priority) => format!("SCHED_FIFO, priority {priority}"),
+        (2, priority) => format!("SCHED_RR, priority {priority}"),
+        (3, _) => format!("SCHED_BATCH, nice {}", stat.nice),
+        (5, _) => "SCHED_IDLE".to_owned(),
+        (policy, priority) => format!("policy {policy}, priority {priority}"),
+    })
 }
 
 fn network(files: &Files, conntrack_on_loopback: Option<bool>) -> FactGroup {
