@@ -2,11 +2,14 @@
 //!
 //! Data flows one way: scenario and engines → plan (pure) → trial → rows in files → statistics → verdict → report.
 
+pub mod calculator;
 pub mod child;
 pub mod climb;
 pub mod cmd;
 pub mod engines;
+pub mod estimates;
 pub mod failure;
+pub mod flame;
 pub mod host;
 pub mod judge;
 pub mod load;
@@ -17,6 +20,7 @@ pub mod result;
 pub mod scenario;
 pub mod servers;
 pub mod session;
+pub mod sizes;
 pub mod stats;
 pub mod store;
 pub mod trial;

@@ -18,6 +18,8 @@ use lab::cmd;
   cargo lab hold -c 500000 -e mio   half a million connected users, and what each costs
   cargo lab doctor               is this box fit to measure on?
   cargo lab run peak --rounds 9  a scenario of your choice
+  cargo lab wire                 what formats cost on live connections, and what another one buys
+  cargo lab flame demo --engine mio --against format=json   where the CPU goes
   cargo lab report DIR           the report of a result directory again
 
 Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void."
@@ -31,6 +33,8 @@ struct Cli {
 enum Command {
     Demo(cmd::run::DemoArgs),
     Run(cmd::run::Args),
+    Wire(cmd::wire::Args),
+    Flame(cmd::flame::Args),
     Report(cmd::report::Args),
     List(cmd::list::Args),
     Doctor(cmd::doctor::Args),
@@ -56,6 +60,8 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Demo(args) => cmd::run::demo(args, &stop),
         Command::Run(args) => cmd::run::run(args, &stop),
+        Command::Wire(args) => cmd::wire::run(args, &stop),
+        Command::Flame(args) => cmd::flame::run(args, &stop),
         Command::Report(args) => cmd::report::run(args),
         Command::List(args) => cmd::list::run(args),
         Command::Doctor(args) => cmd::doctor::run(args),

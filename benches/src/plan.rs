@@ -1,10 +1,11 @@
 //! From a scenario to the list of trials in the order in which they run. Pure: the same input, the same plan.
 
+use crate::calculator;
 use crate::engines::{Engine, Engines};
 use crate::failure::Failure;
 use crate::load::Shuffle;
 use crate::result::{Load, Pass, Plan, PlannedTrial, SCHEMA};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, WorkloadPart};
 
 /// Which CPUs do what. Server and generator never share one: each would measure the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,31 @@ pub fn engine_of(trial: &PlannedTrial) -> &str {
     trial.twin_of.as_deref().unwrap_or(&trial.engine)
 }
 
+/// One side of a comparison of flame graphs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// Engine, by its name in engines.toml.
+    pub engine: String,
+    /// Framing.
+    pub protocol: String,
+    /// Wire format.
+    pub format: String,
+}
+
+/// Plans the flame pass alone, one trial a side, in the order given: the first one is what others are compared with.
+///
+/// # Errors
+/// A usage failure for an engine that is not in the engines file.
+pub fn flames(scenario: &Scenario, engines: &Engines, cpus: &Cpus, sides: &[Side]) -> Result<Plan, Failure> {
+    let mut trials = Vec::new();
+    for side in sides {
+        let contender = Contender { engine: engines.named(&side.engine)?, twin: false };
+        let (protocol, format) = (&side.protocol, &side.format);
+        trials.push(planned(scenario, &contender, protocol, format, &scenario.workload, 0, Pass::Flame));
+    }
+    Ok(finish(scenario, cpus, 0, trials))
+}
+
 /// Plans a scenario.
 ///
 /// # Errors
@@ -96,19 +122,33 @@ pub fn plan(scenario: &Scenario, engines: &Engines, cpus: &Cpus) -> Result<Plan,
         contenders.retain(|contender| !contender.twin);
         trials.append(&mut combinations(scenario, &contenders, 0, Pass::Syscalls));
     }
+    if scenario.rounds.flames {
+        contenders.retain(|contender| !contender.twin);
+        trials.append(&mut combinations(scenario, &contenders, 0, Pass::Flame));
+    }
+    let mut plan = finish(scenario, cpus, scenario.rounds.count, trials);
+    plan.calculator = scenario.calculator.map(|demand| {
+        let users = contenders.iter().map(|contender| (contender.name(), calculator::idle(contender.engine)));
+        calculator::Planned { demand, idle_bytes: users.collect() }
+    });
+    Ok(plan)
+}
+
+fn finish(scenario: &Scenario, cpus: &Cpus, rounds: u32, mut trials: Vec<PlannedTrial>) -> Plan {
     for (index, trial) in (0..).zip(&mut trials) {
         trial.index = index;
     }
-    Ok(Plan {
+    Plan {
         schema: SCHEMA,
         scenario: scenario.name.clone(),
         question: scenario.question.clone(),
         seed: scenario.rounds.seed,
-        rounds: scenario.rounds.count,
+        rounds,
         server_cpus: cpus.server.clone(),
         generator_cpus: cpus.generator.clone(),
+        calculator: None,
         trials,
-    })
+    }
 }
 
 /// Every contender with every protocol and format, once.
@@ -117,37 +157,59 @@ fn combinations(scenario: &Scenario, contenders: &[Contender<'_>], round: u32, p
     for contender in contenders {
         for protocol in &scenario.protocols {
             for format in &scenario.formats {
-                trials.push(PlannedTrial {
-                    index: 0,
-                    round,
-                    pass,
-                    engine: contender.name(),
-                    twin_of: contender.twin.then(|| contender.engine.name.clone()),
-                    interface: contender.engine.interface.clone(),
-                    protocol: protocol.clone(),
-                    service: scenario.workload.service.clone(),
-                    format: format.clone(),
-                    load: load(scenario),
-                });
+                for workload in scenario.asked() {
+                    trials.push(planned(scenario, contender, protocol, format, workload, round, pass));
+                }
             }
         }
     }
     trials
 }
 
-/// The load of one trial: the same in both passes, so that system calls are those of the load that was timed.
-fn load(scenario: &Scenario) -> Load {
+fn planned(
+    scenario: &Scenario,
+    contender: &Contender<'_>,
+    protocol: &str,
+    format: &str,
+    workload: &WorkloadPart,
+    round: u32,
+    pass: Pass,
+) -> PlannedTrial {
+    PlannedTrial {
+        index: 0,
+        round,
+        pass,
+        engine: contender.name(),
+        twin_of: contender.twin.then(|| contender.engine.name.clone()),
+        interface: contender.engine.interface.clone(),
+        protocol: protocol.to_owned(),
+        service: workload.service.clone(),
+        format: format.to_owned(),
+        load: load(scenario, workload, pass),
+    }
+}
+
+/// The load of one trial: the same for timings and system calls, so that these are of the load that was timed. The flame pass
+/// measures for as long as it samples and a little more.
+fn load(scenario: &Scenario, workload: &WorkloadPart, pass: Pass) -> Load {
     let asked = &scenario.load;
     let open = asked.mode == "open";
+    let note = workload.service == "note";
+    let measure_seconds = match pass {
+        Pass::Flame => f64::from(scenario.flame.seconds) + 0.5,
+        Pass::Timing | Pass::Syscalls => asked.measure_seconds,
+    };
     Load {
         mode: asked.mode.clone(),
         arrivals: open.then(|| asked.arrivals.clone()),
         rate: asked.rate,
         connections: asked.connections,
         in_flight: asked.in_flight,
-        payload_bytes: scenario.workload.payload_bytes,
+        payload_bytes: workload.payload_bytes,
+        add_share: note.then_some(workload.add_share),
+        page: note.then_some(workload.page),
         warmup_seconds: asked.warmup_seconds,
-        measure_seconds: asked.measure_seconds,
+        measure_seconds,
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Pass {
     Timing,
     /// System calls per request, counted through the raw_syscalls tracepoint; its timings are not used.
     Syscalls,
+    /// CPU stacks for a flame graph; its timings are not used.
+    Flame,
 }
 
 /// How a trial ended.
@@ -53,6 +55,12 @@ pub struct Load {
     pub in_flight: u32,
     /// Bytes of note text or echo payload in a request.
     pub payload_bytes: u32,
+    /// Share of note requests that add one, 0 to 1; the others list. `None` for echo, and in rows of older labs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_share: Option<f64>,
+    /// Notes in a listed page. `None` for echo, and in rows of older labs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// Seconds before the measurement starts.
     pub warmup_seconds: f64,
     /// Seconds measured.
@@ -136,6 +144,23 @@ pub struct Surroundings {
     pub retransmits: u64,
 }
 
+/// What a trial of the flame pass sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flame {
+    /// Path of the folded stacks below the result directory.
+    pub folded: String,
+    /// `pprof` or `perf`.
+    pub sampler: String,
+    /// Samples a second of CPU time that were asked for.
+    pub hertz: u32,
+    /// Seconds sampled.
+    pub seconds: u32,
+    /// Samples taken.
+    pub samples: u64,
+    /// Share of them in the kernel, 0 to 1.
+    pub kernel_share: f64,
+}
+
 /// One row of `trials.jsonl`: one engine under one load once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
@@ -188,6 +213,9 @@ pub struct Trial {
     /// Paths of the histograms below the result directory, without suffix: `histograms/0007-response`.
     #[serde(default)]
     pub histograms: BTreeMap<String, String>,
+    /// CPU stacks; only in rows of the flame pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flame: Option<Flame>,
     /// The server's cost.
     pub server: ServerCost,
     /// The generator's cost.
@@ -241,6 +269,9 @@ pub struct Plan {
     pub server_cpus: Vec<usize>,
     /// CPU of the load generator.
     pub generator_cpus: Vec<usize>,
+    /// What to work out from the formats' costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calculator: Option<crate::calculator::Planned>,
     /// The trials in the order in which they run.
     pub trials: Vec<PlannedTrial>,
 }

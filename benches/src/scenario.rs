@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use wire::{Format, Protocol};
 
+use crate::calculator::Demand;
 use crate::climb;
 use crate::failure::{Failure, nearest};
 use crate::load::workload::Kind;
@@ -21,6 +22,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("all-active", include_str!("../scenarios/all-active.toml")),
     ("bursts", include_str!("../scenarios/bursts.toml")),
     ("life", include_str!("../scenarios/life.toml")),
+    ("wire", include_str!("../scenarios/wire.toml")),
 ];
 
 /// What a run asks.
@@ -38,10 +40,13 @@ pub struct Scenario {
     pub twin: Option<String>,
     /// Framings.
     pub protocols: Vec<String>,
-    /// Wire formats.
+    /// Wire formats; `["all"]` stands for every one there is.
     pub formats: Vec<String>,
     /// What is asked of the servers.
     pub workload: WorkloadPart,
+    /// Further workloads, each asked in trials of its own: a sweep over sizes.
+    #[serde(default)]
+    pub workloads: Vec<WorkloadPart>,
     /// How much, and for how long.
     pub load: LoadPart,
     /// How often.
@@ -53,6 +58,12 @@ pub struct Scenario {
     /// The servers.
     #[serde(default)]
     pub server: ServerPart,
+    /// How CPU stacks are sampled.
+    #[serde(default)]
+    pub flame: FlamePart,
+    /// What to work out from the formats' costs: so many users, messages and bytes.
+    #[serde(default)]
+    pub calculator: Option<Demand>,
 }
 
 /// `[workload]`.
@@ -107,6 +118,8 @@ pub struct RoundsPart {
     pub seed: u64,
     /// Whether system calls are counted in a pass of their own.
     pub syscalls: bool,
+    /// Whether CPU stacks are sampled in a pass of their own, see `[flame]`.
+    pub flames: bool,
 }
 
 /// `[voids]`: bounds beyond which a trial is kept and shown but not counted.
@@ -123,6 +136,18 @@ pub struct VoidsPart {
     pub foreign_cpu_share: f64,
     /// How often a void trial is run again in its round.
     pub retries: u32,
+}
+
+/// `[flame]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlamePart {
+    /// `pprof` (in the server, no privilege needed) or `perf` (kernel frames too).
+    pub sampler: String,
+    /// Seconds sampled.
+    pub seconds: u32,
+    /// Samples per second of CPU time.
+    pub hertz: u32,
 }
 
 /// `[server]`.
@@ -152,7 +177,14 @@ mod defaults {
 
 impl Default for RoundsPart {
     fn default() -> Self {
-        Self { count: 5, seed: 1, syscalls: true }
+        Self { count: 5, seed: 1, syscalls: true, flames: false }
+    }
+}
+
+impl Default for FlamePart {
+    fn default() -> Self {
+        // A prime, so that sampling does not keep step with anything periodic; a core that is a third busy gives 330 samples.
+        Self { sampler: crate::flame::SAMPLERS[0].to_owned(), seconds: 5, hertz: 199 }
     }
 }
 
@@ -223,7 +255,10 @@ impl Scenario {
     /// # Errors
     /// A usage failure.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let scenario: Self = toml::from_str(text).map_err(|error| explain_toml(&error))?;
+        let mut scenario: Self = toml::from_str(text).map_err(|error| explain_toml(&error))?;
+        if scenario.formats == ["all"] {
+            scenario.formats = Format::ALL.iter().map(|format| format.name().to_owned()).collect();
+        }
         scenario.check()?;
         Ok(scenario)
     }
@@ -239,9 +274,8 @@ impl Scenario {
             ("load.warmup_seconds", self.load.warmup_seconds, 0.0, 3600.0),
             ("load.measure_seconds", self.load.measure_seconds, 0.05, 3600.0),
             ("load.timeout_seconds", self.load.timeout_seconds, 0.05, 300.0),
-            ("workload.payload_bytes", f64::from(self.workload.payload_bytes), 1.0, 65_536.0),
-            ("workload.add_share", self.workload.add_share, 0.0, 1.0),
-            ("workload.page", f64::from(self.workload.page), 1.0, 100.0),
+            ("flame.seconds", f64::from(self.flame.seconds), 1.0, 60.0),
+            ("flame.hertz", f64::from(self.flame.hertz), 1.0, 999.0),
             ("rounds.count", f64::from(self.rounds.count), 1.0, 1000.0),
             ("voids.retries", f64::from(self.voids.retries), 0.0, 10.0),
             ("voids.rate_shortfall", self.voids.rate_shortfall, 0.0, 1.0),
@@ -249,11 +283,22 @@ impl Scenario {
             ("voids.foreign_cpu_share", self.voids.foreign_cpu_share, 0.0, 1.0),
             ("server.cores", f64::from(self.server.cores.unwrap_or(1)), 1.0, 1024.0),
         ];
-        for (key, seen, low, high) in bounds {
+        let asked = self.asked().flat_map(|workload| {
+            [
+                ("workload.payload_bytes", f64::from(workload.payload_bytes), 1.0, 65_536.0),
+                ("workload.add_share", workload.add_share, 0.0, 1.0),
+                ("workload.page", f64::from(workload.page), 1.0, 100.0),
+            ]
+        });
+        for (key, seen, low, high) in bounds.into_iter().chain(asked) {
             if !(low..=high).contains(&seen) {
                 return Err(Failure::Usage(format!("{key} = {seen}: must be between {low} and {high}")));
             }
         }
+        if !crate::flame::SAMPLERS.contains(&self.flame.sampler.as_str()) {
+            return Err(crate::failure::unknown("flame.sampler", &self.flame.sampler, crate::flame::SAMPLERS));
+        }
+        self.calculator.iter().try_for_each(Demand::check)?;
         for (key, list) in [("engines", &self.engines), ("protocols", &self.protocols), ("formats", &self.formats)] {
             if list.is_empty() {
                 return Err(Failure::Usage(format!("{key} = []: must name at least one")));
@@ -262,7 +307,7 @@ impl Scenario {
         self.protocols()?;
         self.formats()?;
         self.pacing()?;
-        self.kind()?;
+        self.asked().try_for_each(|workload| workload.kind().map(drop))?;
         match &self.twin {
             Some(twin) if !self.engines.contains(twin) => {
                 Err(Failure::Usage(format!("twin = {twin:?}: must be one of engines = {:?}", self.engines)))
@@ -318,14 +363,21 @@ impl Scenario {
         }
     }
 
+    /// Every workload, the first one first.
+    pub fn asked(&self) -> impl Iterator<Item = &WorkloadPart> {
+        std::iter::once(&self.workload).chain(&self.workloads)
+    }
+}
+
+impl WorkloadPart {
     /// What requests are.
     ///
     /// # Errors
     /// A usage failure for an unknown service.
     pub fn kind(&self) -> Result<Kind, Failure> {
-        match self.workload.service.as_str() {
+        match self.service.as_str() {
             "echo" => Ok(Kind::Echo),
-            "note" => Ok(Kind::Note { add_share: self.workload.add_share, page: self.workload.page }),
+            "note" => Ok(Kind::Note { add_share: self.add_share, page: self.page }),
             other => Err(crate::failure::unknown("workload.service", other, ["echo", "note"])),
         }
     }

@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engines::{Engine, Engines};
+use crate::estimates;
 use crate::failure::Failure;
 use crate::host;
 use crate::observe::Timeline;
 use crate::plan::{self, Cpus};
-use crate::report;
-use crate::result::{PlannedTrial, Status, Trial};
+use crate::report::{self, Summary};
+use crate::result::{Pass, Plan, PlannedTrial, Status, Trial};
 use crate::scenario::Scenario;
 use crate::servers;
 use crate::store::Store;
@@ -38,6 +39,9 @@ pub struct Options {
     /// Engines to run, instead of all of the scenario's
     #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Take a flame graph of each engine, protocol and format too, in a pass of its own after the timings
+    #[arg(long)]
+    pub flames: bool,
     /// Users at each plateau of a scenario that climbs, ascending, instead of the scenario's
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub users: Vec<u32>,
@@ -69,7 +73,11 @@ impl Options {
     }
 
     /// Puts what was asked on the command line into the scenario.
-    fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// A usage failure for what does not fit it.
+    pub fn apply(&self, scenario: &mut Scenario) -> Result<(), Failure> {
+        scenario.rounds.flames |= self.flames;
         scenario.rounds.count = self.rounds.unwrap_or(scenario.rounds.count);
         scenario.rounds.seed = self.seed.unwrap_or(scenario.rounds.seed);
         scenario.load.measure_seconds = self.measure.unwrap_or(scenario.load.measure_seconds);
@@ -88,14 +96,29 @@ impl Options {
 /// Usage and environment failures before anything ran; void when the run was interrupted or no trial counts.
 pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
     options.apply(&mut scenario)?;
+    let planner = |engines: &Engines, cpus: &Cpus| plan::plan(&scenario, engines, cpus);
+    run_plan(&scenario, options, stop, planner, |summary| &summary.table)
+}
+
+/// Runs what `planner` makes of `scenario` and prints what `show` takes from the summary.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_plan(
+    scenario: &Scenario,
+    options: &Options,
+    stop: &Arc<AtomicBool>,
+    planner: impl FnOnce(&Engines, &Cpus) -> Result<Plan, Failure>,
+    show: fn(&Summary) -> &str,
+) -> Result<()> {
     let engines = Engines::load(options.engines.as_deref())?;
     let cpus =
         Cpus::assign(&Cpus::allowed().context("sched_getaffinity")?, scenario.server.cores.unwrap_or(1) as usize)?;
-    let plan = plan::plan(&scenario, &engines, &cpus)?;
+    let plan = planner(&engines, &cpus)?;
     let used: Vec<&Engine> = scenario.engines.iter().map(|name| engines.named(name)).collect::<Result<_, _>>()?;
     let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario.name));
     let machine = host::Machine::here(&directory);
-    host::preflight_on(&machine, &needs(&scenario, &used))
+    host::preflight_on(&machine, &needs(scenario, &used))
         .map_err(|refusal| Failure::Environment(refusal.to_string()))?;
 
     let progress = Progress::new(plan.trials.len());
@@ -103,6 +126,9 @@ pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) ->
     let binaries = servers::build(used, &options.profile)?;
     let mut store = Store::create(&directory, "trials.jsonl")?;
     store.describe(&plan, &host::fingerprint(host::command_line(), &options.profile))?;
+    if plan.calculator.is_some() {
+        store.keep(estimates::FILE, &estimates::to_lines(&estimates::read(&estimates::directory())))?;
+    }
     eprintln!(
         "{}: {} trials, {:.0} s of load, server on CPU {:?}, generator on CPU {:?}; results in {}",
         scenario.name,
@@ -117,7 +143,7 @@ pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) ->
         .with_context(|| format!("watching the host from {}", directory.display()))?;
     let generator = std::env::current_exe().context("finding this program")?;
     let bench = Bench {
-        scenario: &scenario,
+        scenario,
         engines: &engines,
         binaries: &binaries,
         cpus: &cpus,
@@ -128,7 +154,7 @@ pub fn run(mut scenario: Scenario, options: &Options, stop: &Arc<AtomicBool>) ->
     let measured = measure(&bench, &plan.trials, &mut store, &timeline, &progress);
     timeline.stop().context("writing the host's timeline")?;
     progress.finish();
-    conclude(measured, &store, options.json)
+    conclude(measured, &store, options.json, show)
 }
 
 /// Runs every planned trial; a void one again at the end of its round, as often as the scenario allows.
@@ -167,7 +193,7 @@ fn measure(
 }
 
 /// Makes the report of what was measured, and says how the run ended.
-fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool) -> Result<()> {
+fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool, show: fn(&Summary) -> &str) -> Result<()> {
     let directory = store.directory().display();
     let rows = measured.map_err(|error| {
         error.context(match store.written() {
@@ -182,8 +208,11 @@ fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool) -> Result<(
     if json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
-        print!("{}", summary.table);
+        print!("{}", show(&summary));
         println!("Report: {}", store.directory().join("report.html").display());
+        if !summary.flames.is_empty() {
+            println!("Flame graphs: {}", store.directory().join("flames.html").display());
+        }
     }
     outcome(&rows)
 }
@@ -241,7 +270,11 @@ impl Progress {
             self.0.inc(1);
         }
         let again = if attempt > 0 { " again, it was void" } else { "" };
-        let round = if planned.round == 0 { "system calls".to_owned() } else { format!("round {}", planned.round) };
+        let round = match planned.pass {
+            Pass::Timing => format!("round {}", planned.round),
+            Pass::Syscalls => "system calls".to_owned(),
+            Pass::Flame => "flame graph".to_owned(),
+        };
         self.say(&format!("{round}: {} {} {}{again}", planned.engine, planned.protocol, planned.format));
     }
 

@@ -43,9 +43,17 @@ impl Store {
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
+        let mut text = serde_json::to_string_pretty(value).expect("results are plain data");
+        text.push('\n');
+        self.keep(name, &text)
+    }
+
+    /// Writes a file beside the rows.
+    ///
+    /// # Errors
+    /// An environment failure when it cannot be written.
+    pub fn keep(&self, name: &str, text: &str) -> Result<(), Failure> {
         let path = self.directory.join(name);
-        let mut text = serde_json::to_vec_pretty(value).expect("results are plain data");
-        text.push(b'\n');
         std::fs::write(&path, text).map_err(|error| refused(&path, self.written, &error))
     }
 

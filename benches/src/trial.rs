@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use crate::child::{Child, Line, ended};
 use crate::engines::{Engine, Engines};
 use crate::failure::{Failure, exit};
+use crate::flame::{self, Sampling};
 use crate::judge::{self, Judged};
 use crate::load::summary::{Event, Summary};
 use crate::observe::{BoxProbe, BoxReading, ProcessProbe, ProcessReading, SyscallCounter};
@@ -53,6 +54,15 @@ enum Cut {
     Unavailable(String),
     /// It, or the measurement of it, broke.
     Failed(String),
+}
+
+impl From<flame::Error> for Cut {
+    fn from(error: flame::Error) -> Self {
+        match error {
+            flame::Error::Unavailable(reason) => Self::Unavailable(reason),
+            flame::Error::Failed(reason) => Self::Failed(reason),
+        }
+    }
 }
 
 /// All meters at one moment.
@@ -113,6 +123,9 @@ impl Bench<'_> {
             .args(["--listen", self.scenario.server.listen.as_deref().unwrap_or("127.0.0.1:0")])
             .args(["--protocol", &planned.protocol, "--format", &planned.format])
             .args(["--shards", &self.cpus.server.len().to_string()]);
+        if planned.pass == Pass::Flame && Sampling::needs_admin(&self.scenario.flame) {
+            command.args(["--admin", "127.0.0.1:0"]);
+        }
         Child::start(command, &self.cpus.server).with_context(|| binary.display().to_string())
     }
 
@@ -155,8 +168,8 @@ impl Bench<'_> {
             .args(["load", address, "--events"])
             .args(["--protocol", &planned.protocol, "--format", &planned.format, "--service", &planned.service])
             .args(["--payload-bytes", &load.payload_bytes.to_string()])
-            .args(["--add-share", &self.scenario.workload.add_share.to_string()])
-            .args(["--page", &self.scenario.workload.page.to_string()])
+            .args(["--add-share", &load.add_share.unwrap_or(self.scenario.workload.add_share).to_string()])
+            .args(["--page", &load.page.unwrap_or(self.scenario.workload.page).to_string()])
             .args(["--connections", &load.connections.to_string(), "--in-flight", &load.in_flight.to_string()])
             .args(["--warmup", &load.warmup_seconds.to_string(), "--duration", &load.measure_seconds.to_string()])
             .args(["--timeout", &self.scenario.load.timeout_seconds.to_string()])
@@ -192,6 +205,7 @@ impl Bench<'_> {
             load.warmup_seconds + load.measure_seconds + 2.0 * self.scenario.load.timeout_seconds,
         ) + READY_TIMEOUT;
         let (mut start, mut end) = (None, None);
+        let mut sampling = None;
         loop {
             let line = match generator.line(patience, &|| self.stop.load(Ordering::Relaxed)) {
                 Line::Said(line) => line,
@@ -203,6 +217,10 @@ impl Bench<'_> {
                 Ok(Event::WindowStart) => {
                     row.started_unix_ms = unix_ms();
                     start = probes.read(false).ok();
+                    if planned.pass == Pass::Flame {
+                        let (part, cpus) = (&self.scenario.flame, &self.cpus.observer);
+                        sampling = Some(Sampling::start(part, server.pid(), &row.ready, self.directory, cpus)?);
+                    }
                 }
                 Ok(Event::WindowEnd) => end = probes.read(true).ok(),
                 Ok(Event::Done(summary)) => {
@@ -213,6 +231,10 @@ impl Bench<'_> {
                             "the server died during the trial ({}){last}",
                             ended(Some(status))
                         )));
+                    }
+                    if let Some(sampling) = sampling {
+                        let file = format!("flames/{:04}.folded", row.index);
+                        row.flame = Some(sampling.finish(&self.scenario.flame, self.directory, &file)?);
                     }
                     return Ok((*summary, start.zip(end)));
                 }
@@ -252,7 +274,7 @@ impl Bench<'_> {
 impl Probes {
     fn open(server: &Child, generator: &Child, pass: Pass, row: &mut Trial) -> Result<Self> {
         let syscalls = match pass {
-            Pass::Timing => None,
+            Pass::Timing | Pass::Flame => None,
             Pass::Syscalls => SyscallCounter::attach(server.pid())
                 .map_err(|unavailable| row.server.syscalls_unavailable = Some(unavailable.to_string()))
                 .ok(),
@@ -332,6 +354,7 @@ fn blank(planned: &PlannedTrial, index: u32) -> Trial {
         response: Default::default(),
         service_time: Default::default(),
         histograms: Default::default(),
+        flame: None,
         server: ServerCost::default(),
         generator: GeneratorCost::default(),
         surroundings: Surroundings::default(),

@@ -101,6 +101,18 @@ pub fn forecast(files: &Files, engine: &Engine, users: u64, processes: u64) -> V
     lines
 }
 
+/// Kernel memory of the server's end of a connection, in bytes: the objects of [`OBJECTS`] with the overhead of their slabs.
+pub fn server_kernel_bytes(engine: &Engine) -> u64 {
+    let count = |object: &Object| if engine.interface == "epoll" { object.on_epoll } else { object.on_uring };
+    let objects: u64 = OBJECTS.iter().map(|object| count(object) * object.bytes).sum();
+    (objects as f64 * SLAB_OVERHEAD) as u64
+}
+
+/// User memory of a server per idle connection, in bytes: as measured, else a guess on the large side.
+pub fn server_user_bytes(engine: &Engine) -> u64 {
+    engine.idle_bytes.unwrap_or(SERVER_USER_BYTES)
+}
+
 /// Names and object sizes of the kernel's caches; empty for users who may not read them.
 fn object_sizes(files: &Files) -> Vec<(String, u64)> {
     let Some(text) = files.proc("slabinfo") else { return Vec::new() };

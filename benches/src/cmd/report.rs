@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         let summary = report::write(&args.directory)?;
         let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
-        (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())
+        (json.map_or_else(|| summary.text(), |json| json + "\n"), summary.files.clone(), summary.is_void())
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has seen enough, as `head` does.

@@ -4,6 +4,7 @@
 //! varied (texts, pages), since one repeated message flatters branch predictors and caches.
 
 use wire::client::{Operation, Request};
+use wire::message::{ListNotes, Note};
 use wire::{Format, Protocol};
 
 use crate::stats::SplitMix64;
@@ -24,6 +25,36 @@ pub enum Kind {
         /// Notes in a page.
         page: u32,
     },
+}
+
+impl Kind {
+    /// Bytes of the bodies of a request and its reply together, in the format raw and without any framing, mean over a deck:
+    /// how much is said, whatever it is said in.
+    pub fn content_bytes(&self, payload_bytes: u32) -> f64 {
+        let encoded = |encode: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            encode(&mut out);
+            out.len() as f64
+        };
+        match self {
+            Self::Echo => 2.0 * f64::from(payload_bytes),
+            Self::Note { add_share, page } => {
+                let text = "x".repeat(payload_bytes as usize);
+                let note = Note { text: text.clone(), ..Note::default() };
+                let add = encoded(&|out| Format::Raw.encode_add_note(&text, out))
+                    + encoded(&|out| Format::Raw.encode_note(&note, out));
+                let pages = (wire::seeded::NOTES / page.max(&1)).max(1);
+                let notes: Vec<Note> = (0..pages * page).map(wire::seeded::note).collect();
+                let listed = encoded(&|out| Format::Raw.encode_page(0, notes.iter(), out));
+                let head = encoded(&|out| Format::Raw.encode_page(0, [].iter(), out));
+                let asked = encoded(&|out| {
+                    Format::Raw.encode_list_notes(ListNotes { offset: 0, limit: *page }, out);
+                });
+                let list = asked + head + (listed - head) / f64::from(pages);
+                add_share * add + (1.0 - add_share) * list
+            }
+        }
+    }
 }
 
 /// A deck, ready to be sent.

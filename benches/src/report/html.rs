@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use askama::Template;
 
+use super::formats::{self, Formats};
 use super::palette::{css, slot};
 use super::plots::{self, Panel};
 use super::svg::swatch;
@@ -37,6 +38,11 @@ struct Page<'a> {
     cpu: Vec<Panel>,
     latency: Vec<Panel>,
     timeline: Vec<Panel>,
+    formats: Option<Formats>,
+    codec: Vec<Panel>,
+    sizes: Vec<Panel>,
+    explanation: &'a str,
+    flames: Vec<FlameLine<'a>>,
     headings: Vec<String>,
     rows: Vec<Line<'a>>,
     bands: Vec<BandLine<'a>>,
@@ -45,6 +51,18 @@ struct Page<'a> {
     facts: Vec<(String, String)>,
     groups: &'a [FactGroup],
     method: &'a [&'a str],
+}
+
+struct FlameLine<'a> {
+    swatch: String,
+    name: String,
+    svg: &'a str,
+    /// The other graph's name and the picture of the difference.
+    against: Option<(&'a str, &'a str)>,
+    cpu: String,
+    kernel: String,
+    samples: u64,
+    hottest: String,
 }
 
 struct Legend {
@@ -110,6 +128,11 @@ pub(super) fn render(report: &Report) -> Result<String> {
         cpu: plots::cpu(report),
         latency: plots::latency(report),
         timeline: plots::timeline(&report.run.timeline),
+        formats: formats::formats(report),
+        codec: plots::codec(&report.shares),
+        sizes: plots::sizes(report),
+        explanation: formats::EXPLANATION,
+        flames: flames(report),
         headings: table::headings(report),
         rows: rows(report),
         bands: bands(report),
@@ -136,6 +159,22 @@ fn legend(report: &Report) -> Vec<Legend> {
                 }
                 None => engine.interface.clone(),
             },
+        })
+        .collect()
+}
+
+fn flames<'a>(report: &'a Report) -> Vec<FlameLine<'a>> {
+    let graphs = report.flames.graphs.iter();
+    graphs
+        .map(|graph| FlameLine {
+            swatch: swatch(slot(&graph.engine, None)),
+            name: graph.name(),
+            svg: &graph.svg,
+            against: graph.against.as_ref().map(|against| (&*against.name, &*against.svg)),
+            cpu: number(graph.cpu_us_per_request),
+            kernel: format!("{:.0} %", graph.kernel_share * 100.0),
+            samples: graph.samples,
+            hottest: graph.hottest.first().map_or_else(String::new, |hot| hot.function.clone()),
         })
         .collect()
 }

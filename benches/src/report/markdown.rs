@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::{band, caption, ended, fields, headings};
 use super::words::call;
-use super::{Report, html::METHOD};
+use super::{Report, formats, html::METHOD};
 use crate::result::Status;
 use crate::verdict::{Call, sentence};
 
@@ -32,6 +32,8 @@ pub(super) fn render(report: &Report) -> String {
         text.push_str("\n▼ less, ▲ more than the baseline, supported by test, interval and noise band; ? too few rounds; no mark: no evidence of a difference.\n");
     }
     findings(report, &mut text);
+    formats(report, &mut text);
+    flames(report, &mut text);
     section(&mut text, "Notes", report.verdict.notes.iter().chain(&report.run.warnings));
     let discarded: Vec<String> = report
         .run
@@ -78,6 +80,35 @@ fn findings(report: &Report, text: &mut String) {
     }
     lines.extend(band(report));
     section(text, "Findings over all formats", lines.iter());
+}
+
+/// The codec's share and what the calculator makes of it.
+fn formats(report: &Report, text: &mut String) {
+    let Some(formats) = formats::formats(report) else { return };
+    let _ = write!(text, "\n## The codec's share\n\n{}\n\n{}", escape(formats::EXPLANATION), formats.shares.markdown());
+    if let Some(calculator) = &formats.calculator {
+        let _ = writeln!(text, "\n## What a format buys\n");
+        formats.answers.iter().for_each(|answer| {
+            let _ = writeln!(text, "- {}", escape(answer));
+        });
+        let _ = write!(text, "\n{}", calculator.markdown());
+    }
+}
+
+fn flames(report: &Report, text: &mut String) {
+    if report.flames.graphs.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n## Flame graphs\n\nAll of them: [flames.html](flames.html)\n\n");
+    for graph in &report.flames.graphs {
+        let against =
+            graph.against.as_ref().map(|against| format!(", [against {}]({})", escape(&against.name), against.svg));
+        let _ = writeln!(text, "- [{}]({}){}", escape(&graph.name()), graph.svg, against.unwrap_or_default());
+    }
+    let _ = write!(text, "\n{}", report.flames.grid(3).markdown());
+    for (title, changes) in report.flames.changes() {
+        let _ = write!(text, "\n{}:\n\n{}", escape(&title), changes.markdown());
+    }
 }
 
 fn section<'a>(text: &mut String, title: &str, lines: impl Iterator<Item = &'a String>) {

@@ -4,6 +4,9 @@
 //! `report.md`, `report.html` and `lab.prom` come out. The statistics are [`crate::verdict`]'s, the plots are plotters'.
 
 pub mod climbs;
+pub mod flame;
+mod flames;
+mod formats;
 mod html;
 mod markdown;
 mod palette;
@@ -20,10 +23,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::calculator;
 use crate::failure::Failure;
 use crate::result::{Pass, SCHEMA, Status};
 use crate::stats::RESAMPLES;
+use crate::verdict::codec::{self, Share};
 use crate::verdict::{self, Matrix, Verdict};
+use flames::Flames;
 use read::Run;
 use rows::Row;
 
@@ -42,6 +48,8 @@ pub struct Counts {
     pub unavailable: usize,
     /// Trials in the plan.
     pub planned: usize,
+    /// Flame graphs taken.
+    pub flames: usize,
 }
 
 /// What a report comes to; `lab report --json` prints it.
@@ -57,6 +65,12 @@ pub struct Summary {
     pub verdict: Verdict,
     /// One an engine and cell.
     pub rows: Vec<Row>,
+    /// What each format costs beyond raw; empty unless raw and another format count.
+    pub codec: Vec<Share>,
+    /// What the scenario's demand takes in each format; empty unless it has one.
+    pub calculator: Vec<calculator::Line>,
+    /// Where the CPU went, one a flame graph.
+    pub flames: Vec<flames::Graphed>,
     /// What was wrong with the files.
     pub warnings: Vec<String>,
     /// The files written.
@@ -64,12 +78,30 @@ pub struct Summary {
     /// The table of the terminal, headline included, at most 120 columns.
     #[serde(skip)]
     pub table: String,
+    /// The same for a comparison of formats: the codec's share and the calculator's lines.
+    #[serde(skip)]
+    pub formats: String,
+    /// The same for flame graphs.
+    #[serde(skip)]
+    pub hottest: String,
 }
 
 impl Summary {
-    /// Whether no trial counts, so that the run as a whole is void (exit code 4).
+    /// What a person wants of it first: of a comparison of formats the codec's share, of flame graphs alone what is hot.
+    pub fn text(&self) -> String {
+        let first = if self.trials.counted == 0 && !self.flames.is_empty() {
+            &self.hottest
+        } else if self.calculator.is_empty() {
+            &self.table
+        } else {
+            &self.formats
+        };
+        first.clone()
+    }
+
+    /// Whether no trial counts and no flame graph was taken, so that the run as a whole is void (exit code 4).
     pub fn is_void(&self) -> bool {
-        self.trials.counted == 0
+        self.trials.counted == 0 && self.trials.flames == 0
     }
 }
 
@@ -80,12 +112,18 @@ struct Report<'a> {
     verdict: Verdict,
     rows: Vec<Row>,
     counts: Counts,
+    shares: Vec<Share>,
+    calculator: Vec<calculator::Line>,
+    flames: Flames,
 }
 
 impl<'a> Report<'a> {
-    fn new(run: &'a Run) -> Self {
+    fn new(run: &'a Run, flames: Flames) -> Self {
         let matrix = Matrix::new(&run.trials, run.plan.as_ref());
-        let verdict = verdict::judge(&matrix, RESAMPLES);
+        let mut verdict = verdict::judge(&matrix, RESAMPLES);
+        if matrix.cells.is_empty() && !flames.graphs.is_empty() {
+            verdict.headline = flames.headline();
+        }
         let ended = |status| run.trials.iter().filter(|trial| trial.status == status).count();
         let counts = Counts {
             rows: run.trials.len(),
@@ -94,9 +132,13 @@ impl<'a> Report<'a> {
             failed: ended(Status::Failed),
             unavailable: ended(Status::Unavailable),
             planned: run.plan.as_ref().map_or(0, |plan| plan.trials.len()),
+            flames: flames.graphs.len(),
         };
         let rows = rows::rows(&matrix, &verdict, run);
-        Self { run, matrix, verdict, rows, counts }
+        let shares = codec::shares(&matrix, &verdict, RESAMPLES);
+        let planned = run.plan.as_ref().and_then(|plan| plan.calculator.as_ref());
+        let calculator = planned.map_or_else(Vec::new, |planned| calculator::lines(planned, &codec::curves(&matrix)));
+        Self { run, matrix, verdict, rows, counts, shares, calculator, flames }
     }
 }
 
@@ -105,28 +147,42 @@ impl<'a> Report<'a> {
 /// # Errors
 /// A [`Failure::Usage`] when it is no result directory; those of reading and writing its files.
 pub fn write(directory: &Path) -> Result<Summary> {
-    let run = read::read(directory)?;
-    let report = Report::new(&run);
-    let page = html::render(&report)?;
+    let mut run = read::read(directory)?;
+    let flames = flames::read(directory, &mut run)?;
+    let report = Report::new(&run, flames);
+    let mut texts = report.flames.files()?;
+    texts.extend([
+        ("report.md".to_owned(), markdown::render(&report)),
+        ("report.html".to_owned(), html::render(&report)?),
+        ("lab.prom".to_owned(), prom::render(&report)),
+    ]);
     let mut files = Vec::new();
-    for (name, text) in
-        [("report.md", markdown::render(&report)), ("report.html", page), ("lab.prom", prom::render(&report))]
-    {
+    for (name, text) in texts {
         let path = directory.join(name);
         replace(&path, &text).map_err(|error| Failure::Environment(format!("{}: {error:#}", path.display())))?;
         files.push(path);
     }
-    let table = table::render(&report);
+    let (table, formats, hottest) = (table::render(&report), formats::terminal(&report), report.flames.terminal());
     Ok(Summary {
         schema: SCHEMA,
         scenario: run.plan.as_ref().map(|plan| plan.scenario.clone()),
         trials: report.counts,
         verdict: report.verdict,
         rows: report.rows,
+        codec: report.shares,
+        calculator: report.calculator,
+        flames: report.flames.graphs,
         warnings: run.warnings.clone(),
         files,
         table,
+        formats,
+        hottest,
     })
+}
+
+/// Encoded bytes by data set and format as tables of the terminal.
+pub fn bytes_table(sizes: &[crate::sizes::Size]) -> String {
+    formats::sizes(sizes)
 }
 
 /// Writes beside and renames, so that a reader (the agent's textfile collector) never sees half a file.

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use serde::de::DeserializeOwned;
 
+use crate::estimates::{self, Estimate};
 use crate::failure::Failure;
 use crate::result::{Fingerprint, HostSample, Plan, SCHEMA, Trial};
 
@@ -34,6 +35,8 @@ pub struct Run {
     pub timeline: Vec<HostSample>,
     /// The response-time histogram of each trial, in nanoseconds; `None` where a row names none or it is unreadable.
     pub responses: Vec<Option<Histogram<u64>>>,
+    /// `codecs.jsonl`: codecs by themselves, as criterion had measured them when the run began.
+    pub estimates: Vec<Estimate>,
     /// What was wrong with the files, in sentences.
     pub warnings: Vec<String>,
 }
@@ -68,6 +71,10 @@ pub fn read(directory: &Path) -> Result<Run> {
         None => Vec::new(),
     };
     run.timeline.retain(sound);
+    if let Some(estimates) = text(&directory.join(estimates::FILE))? {
+        run.estimates = lines(estimates::FILE, &estimates, &mut run.warnings);
+        run.estimates.retain(|estimate| estimate.nanoseconds.is_finite() && estimate.nanoseconds > 0.0);
+    }
     for trial in &run.trials {
         run.responses.push(response(directory, trial).unwrap_or_else(|error| {
             warn(&mut run.warnings, format!("histogram of trial {}: {error:#}", trial.index));

@@ -9,10 +9,10 @@ use crate::result::Load;
 use crate::verdict::{Call, width};
 
 /// Widest line.
-const WIDTH: u16 = 120;
+pub(super) const WIDTH: u16 = 120;
 
 /// A line below the headings and nothing else.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+pub(super) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Headline, table and what must be known beside it.
 pub(super) fn render(report: &Report) -> String {
@@ -37,7 +37,7 @@ pub(super) fn caption(report: &Report) -> String {
         same(&|cell| offered(&cell.load)),
         same(&|cell| format!("{} connections", grouped(f64::from(cell.load.connections)))),
         same(&|cell| format!("{} in flight each", cell.load.in_flight)),
-        same(&|cell| format!("{} B", cell.load.payload_bytes)),
+        same(&|cell| if cell.load.page.is_some() { cell.ask() } else { format!("{} B", cell.load.payload_bytes) }),
         same(&|cell| format!("{} s measured", cell.load.measure_seconds)),
         report.run.plan.as_ref().map(|plan| format!("{} rounds", plan.rounds)),
     ];
@@ -122,7 +122,7 @@ fn versus(row: &Row, baseline: Option<&str>) -> String {
 }
 
 /// What the marks mean, the noise band, and what does not count.
-fn legend(report: &Report) -> String {
+pub(super) fn legend(report: &Report) -> String {
     let mut lines = vec![
         "▼ less, ▲ more than the baseline, supported by test, interval and noise band; ? too few rounds; no mark: no evidence of a difference.".to_owned(),
     ];
@@ -136,7 +136,7 @@ fn legend(report: &Report) -> String {
 }
 
 /// A sentence in lines of at most [`WIDTH`] columns, further lines set in. Characters stand for columns: all of ours are one wide.
-fn wrapped(sentence: &str) -> String {
+pub(super) fn wrapped(sentence: &str) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in sentence.split_whitespace() {

@@ -148,7 +148,7 @@ fn mean_of_medians(logs: &[Vec<Option<f64>>], rounds: &[usize], scratch: &mut Ve
 }
 
 /// Cuts the tails of a bootstrap distribution over `units` independent units.
-fn cut(values: &mut [f64], units: usize) -> Option<Interval> {
+pub(super) fn cut(values: &mut [f64], units: usize) -> Option<Interval> {
     values.sort_unstable_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;
     #[expect(clippy::cast_sign_loss, reason = "a tail is a probability")]

@@ -25,11 +25,13 @@
 
 mod bootstrap;
 mod describe;
+mod middle;
 mod random;
 mod rank;
 
 pub use bootstrap::{Estimate, Interval, RESAMPLES, expanded_tail, paired_ratio, ratio_of_medians};
 pub use describe::{Spread, median, spread};
+pub use middle::{Middle, middle};
 pub use random::SplitMix64;
 pub use rank::{fisher, holm, mann_whitney, mann_whitney_smallest_p, signed_rank, signed_rank_smallest_p};
 

@@ -26,6 +26,29 @@ pub struct Cell {
     pub label: String,
 }
 
+impl Cell {
+    /// What is asked, with its size: `list 5`, `add 128 B`, `echo 64 B`, `25% add 128 B, list 5`.
+    pub fn ask(&self) -> String {
+        let bytes = self.load.payload_bytes;
+        match (self.load.add_share, self.load.page) {
+            (Some(share), Some(page)) if share <= 0.0 => format!("list {page}"),
+            (Some(share), Some(_)) if share >= 1.0 => format!("add {bytes} B"),
+            (Some(share), Some(page)) => format!("{:.0}% add {bytes} B, list {page}", share * 100.0),
+            _ => format!("{} {bytes} B", self.service),
+        }
+    }
+
+    /// [`Cell::ask`] without its size.
+    pub fn kind_of_ask(&self) -> &str {
+        match self.load.add_share {
+            Some(share) if share <= 0.0 => "list",
+            Some(share) if share >= 1.0 => "add",
+            Some(_) => "mix",
+            None => &self.service,
+        }
+    }
+}
+
 /// A contender.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Engine {
@@ -65,27 +88,27 @@ type Key<'a> = (&'a str, &'a str, &'a str, &'a Load);
 impl<'a> Matrix<'a> {
     /// Sorts `trials`; engines and cells that are only in `plan` are there too, with nothing in them.
     pub fn new(trials: &'a [Trial], plan: Option<&'a Plan>) -> Self {
-        let planned = plan.map_or(&[][..], |plan| &plan.trials);
+        // Flame graphs are of their own: their rows compare nothing.
+        let planned = || plan.into_iter().flat_map(|plan| &plan.trials).filter(|trial| trial.pass != Pass::Flame);
+        let trials = || trials.iter().filter(|trial| trial.pass != Pass::Flame);
         let of_row = |t: &'a Trial| -> Key<'a> { (&t.protocol, &t.service, &t.format, &t.load) };
-        let cells = cells(
-            trials.iter().map(of_row).chain(planned.iter().map(|t| (&*t.protocol, &*t.service, &*t.format, &t.load))),
-        );
+        let cells =
+            cells(trials().map(of_row).chain(planned().map(|t| (&*t.protocol, &*t.service, &*t.format, &t.load))));
         let engines = engines(
-            trials
-                .iter()
+            trials()
                 .map(|t| (&t.engine, &t.twin_of, &t.interface))
-                .chain(planned.iter().map(|t| (&t.engine, &t.twin_of, &t.interface))),
+                .chain(planned().map(|t| (&t.engine, &t.twin_of, &t.interface))),
         );
         let cell_of = |key: Key| cells.iter().position(|c| (&*c.protocol, &*c.service, &*c.format, &c.load) == key);
         let engine_of = |name: &str| engines.iter().position(|engine| engine.name == name);
         let mut rows = Vec::new();
-        for trial in trials {
+        for trial in trials() {
             if let (Some(engine), Some(cell)) = (engine_of(&trial.engine), cell_of(of_row(trial))) {
                 rows.push((engine, cell, trial));
             }
         }
         let mut counts = BTreeMap::new();
-        for trial in planned.iter().filter(|trial| trial.pass == Pass::Timing) {
+        for trial in planned().filter(|trial| trial.pass == Pass::Timing) {
             let key = (&*trial.protocol, &*trial.service, &*trial.format, &trial.load);
             if let (Some(engine), Some(cell)) = (engine_of(&trial.engine), cell_of(key)) {
                 *counts.entry((engine, cell)).or_insert(0) += 1;
@@ -149,6 +172,8 @@ fn cells<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<Cell> {
             .cmp(&words(b))
             .then_with(|| a.load.connections.cmp(&b.load.connections))
             .then_with(|| a.load.rate.unwrap_or(0.0).total_cmp(&b.load.rate.unwrap_or(0.0)))
+            .then_with(|| a.load.add_share.unwrap_or(0.0).total_cmp(&b.load.add_share.unwrap_or(0.0)))
+            .then_with(|| (a.load.page, a.load.payload_bytes).cmp(&(b.load.page, b.load.payload_bytes)))
             .then_with(|| place(&a.format).cmp(&place(&b.format)).then_with(|| a.format.cmp(&b.format)))
     });
     let facts: Vec<Vec<String>> = cells.iter().map(facts).collect();
@@ -175,7 +200,10 @@ fn facts(cell: &Cell) -> Vec<String> {
         load.arrivals.clone().unwrap_or_default(),
         format!("{} connections", load.connections),
         format!("{} in flight", load.in_flight),
-        format!("{} B", load.payload_bytes),
+        match load.page {
+            Some(_) => cell.ask(),
+            None => format!("{} B", load.payload_bytes),
+        },
         format!("{} s", load.measure_seconds),
         format!("{} s warm-up", load.warmup_seconds),
     ]

@@ -17,6 +17,7 @@
 //! an engine once some other engine truly differs; the interval and the band make the real rate far smaller (see the
 //! simulation in the tests). System calls are counted in one pass and are not sampled: no test, a plain ratio.
 
+pub mod codec;
 mod compare;
 mod figure;
 mod matrix;
@@ -24,6 +25,7 @@ mod words;
 
 use serde::Serialize;
 
+pub use codec::RAW;
 pub use compare::judge;
 pub use figure::Figure;
 pub use matrix::{Cell, Engine, Matrix, Tally};

@@ -12,12 +12,14 @@ fn load() -> Load {
         connections: 64,
         in_flight: 1,
         payload_bytes: 64,
+        add_share: None,
+        page: None,
         warmup_seconds: 0.5,
         measure_seconds: 2.0,
     }
 }
 
-fn trial(engine: &str, format: &str, round: u32, cpu: f64) -> Trial {
+pub(super) fn trial(engine: &str, format: &str, round: u32, cpu: f64) -> Trial {
     let mut trial = Trial {
         schema: 1,
         index: 0,
@@ -41,6 +43,7 @@ fn trial(engine: &str, format: &str, round: u32, cpu: f64) -> Trial {
         response: Latency { p99_us: cpu * 30.0, ..Latency::default() },
         service_time: Latency::default(),
         histograms: Default::default(),
+        flame: None,
         server: Default::default(),
         generator: Default::default(),
         surroundings: Default::default(),

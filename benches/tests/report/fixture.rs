@@ -66,6 +66,7 @@ pub(crate) fn write(directory: &Path) {
         rounds: ROUNDS,
         server_cpus: vec![0],
         generator_cpus: vec![1],
+        calculator: None,
         trials: planned,
     };
     json(&directory.join("plan.json"), &plan);
@@ -102,6 +103,8 @@ fn load() -> Load {
         connections: 64,
         in_flight: 4,
         payload_bytes: 64,
+        add_share: None,
+        page: None,
         warmup_seconds: 0.3,
         measure_seconds: 2.0,
     }
@@ -132,6 +135,7 @@ fn trial(index: u32, round: u32, engine: &str, interface: &str, format: &str, co
         response: Latency::default(),
         service_time: Latency::default(),
         histograms: BTreeMap::from([("response".into(), format!("histograms/{index:04}-response"))]),
+        flame: None,
         server: ServerCost {
             cpu_us_per_request: cost,
             cpu_user_us_per_request: cost * 0.3,

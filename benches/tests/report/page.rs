@@ -58,13 +58,18 @@ fn the_page_is_whole_and_asks_for_nothing() {
     assert!(console.is_empty(), "{console:?}");
     assert!(dom.contains(&format!(">{}</h1>", summary.verdict.headline)), "no headline");
     let plots = dom.matches("role=\"img\"").count();
-    assert_eq!(plots, 3 + 3 + 3 + 4, "ratios, percentiles and CPU of three formats, four of the host");
+    assert_eq!(
+        plots,
+        3 + 3 + 3 + 1 + 4,
+        "ratios, percentiles and CPU of three formats, the codec's share, four of the host"
+    );
     assert_eq!(dom.matches("<title id=").count(), plots);
     for section in [
         "h-ratios",
         "h-findings",
         "h-latency",
         "h-cpu",
+        "h-codec",
         "h-table",
         "h-band",
         "h-host",

@@ -1,21 +1,34 @@
-//! Curves over the number of users, an engine each, both axes logarithmic.
+//! Curves over the number of users or the size of a message, an engine or a format each, both axes logarithmic.
 
 use super::{Panel, ticks};
 use crate::report::svg::{Axis, Frame, Ink, Plot, Side, draw};
 use crate::report::words::number;
 
-/// An engine's curve.
+/// The curve of an engine or a format.
 pub(in crate::report) struct Curve {
-    /// The engine.
+    /// Its name.
     pub(in crate::report) name: String,
     /// Its place in the palette.
     pub(in crate::report) slot: usize,
-    /// Users and value, both above zero, ascending.
+    /// Where along and how high, both above zero, ascending.
     pub(in crate::report) points: Vec<(f64, f64)>,
 }
 
-/// Curves in one panel; `None` when there is nothing to draw.
+/// The axis along which curves run: what it is called, and its ticks between two logarithms.
+pub(in crate::report) struct Along {
+    /// Its name, with the unit.
+    pub(in crate::report) name: &'static str,
+    /// Ticks between the logarithms of two values.
+    pub(in crate::report) ticks: fn(f64, f64) -> Vec<(f64, String)>,
+}
+
+/// Curves over the number of users; `None` when there is nothing to draw.
 pub(in crate::report) fn curves(id: &str, caption: &str, unit: &str, curves: &[Curve]) -> Option<Panel> {
+    over(id, caption, unit, &Along { name: "connected users", ticks: users }, curves)
+}
+
+/// Curves in one panel; `None` when there is nothing to draw.
+pub(in crate::report) fn over(id: &str, caption: &str, unit: &str, along: &Along, curves: &[Curve]) -> Option<Panel> {
     let drawn = |curve: &Curve| curve.points.iter().map(|(x, y)| (x.log10(), y.log10())).collect::<Vec<_>>();
     let points: Vec<(f64, f64)> = curves.iter().flat_map(drawn).collect();
     if points.is_empty() {
@@ -35,10 +48,10 @@ pub(in crate::report) fn curves(id: &str, caption: &str, unit: &str, curves: &[C
     let frame = Frame {
         id: id.to_owned(),
         title: caption.to_owned(),
-        description: format!("Over the number of connected users. At the top: {}.", tops.join(", ")),
+        description: format!("Over {}. At the right: {}.", along.name, tops.join(", ")),
         size: (400.0, 300.0),
         margins: [52.0, 126.0, 26.0, 40.0],
-        x: Axis { range: (first, last), ticks: users(first, last), name: "connected users".into() },
+        x: Axis { range: (first, last), ticks: (along.ticks)(first, last), name: along.name.into() },
         y: Axis { range: (low, high), ticks: ticks::logarithmic(low, high), name: unit.to_owned() },
     };
     let svg = draw(&frame, |plot| {

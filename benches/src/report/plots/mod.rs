@@ -1,11 +1,13 @@
 //! The plots of the page. Each returns small multiples with their captions; a multiple is as wide as a phone.
 
 mod curves;
+mod formats;
 mod host;
 mod latency;
 mod ticks;
 
 pub(super) use curves::{Curve, curves};
+pub(super) use formats::{codec, sizes};
 pub(super) use host::timeline;
 pub(super) use latency::latency;
 
