@@ -67,11 +67,15 @@ fn failure(row: &Trial) -> Option<String> {
 
 /// Why the trial does not count.
 fn void(row: &Trial, voids: &VoidsPart, limiter: &str) -> Option<String> {
+    if row.pass == Pass::Flame {
+        // The stacks of a server that has too much to do are its stacks all the same.
+        return None;
+    }
     if let Some((kind, count)) = row.errors.iter().next() {
         return Some(format!("{count} requests ended in {kind}"));
     }
-    if row.pass != Pass::Timing {
-        // Counts and shares do not suffer from a busy box, and tracing delays whatever is traced.
+    if row.pass == Pass::Syscalls {
+        // Counts do not suffer from a busy box, and tracing delays whatever is traced.
         return None;
     }
     if let Some(rate) = row.load.rate {

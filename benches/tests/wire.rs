@@ -134,3 +134,21 @@ fn what_needs_no_server() {
         assert!(said(&ran).contains(wanted), "{wanted}: {}", said(&ran));
     }
 }
+
+/// perf sees the kernel's own frames where the kernel lets it; where not, the sentence names the knob.
+#[test]
+fn perf_is_used_or_its_knob_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, out) = (scenario(folder.path()), folder.path().join("out"));
+    let ran = lab(&["flame", &scenario, "--sampler", "perf", "--seconds", "1", "--hertz", "499"], &out);
+    if ran.status.code() == Some(3) {
+        let said = said(&ran);
+        assert!(said.contains("install linux-perf") || said.contains("kernel.perf_event_paranoid"), "{said}");
+        eprintln!("perf cannot be used here: {said}");
+        return;
+    }
+    assert!(ran.status.success(), "{}", said(&ran));
+    let folded = std::fs::read_to_string(out.join("flames/0000.folded")).unwrap();
+    assert!(folded.contains("server_mio") && folded.contains("_[k]"), "{folded}");
+    assert!(!out.join("perf.data").exists(), "a copy of every stack was left");
+}
