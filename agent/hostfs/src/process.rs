@@ -35,6 +35,10 @@ pub struct Stat {
     pub user_ticks: u64,
     /// CPU time in kernel mode, in clock ticks.
     pub system_ticks: u64,
+    /// User time of the children that were waited for and of theirs, in clock ticks.
+    pub children_user_ticks: u64,
+    /// Kernel time of those children, in clock ticks.
+    pub children_system_ticks: u64,
     /// Threads now, kernel workers of an io_uring included: they are in the thread group.
     pub threads: u32,
     /// Start of the process in clock ticks after boot; with the pid it names a process for good.
@@ -125,6 +129,37 @@ pub fn tasks(roots: &Roots, pid: u32) -> Result<Option<Vec<u32>>> {
     Ok(if tasks.is_empty() { None } else { Some(tasks) })
 }
 
+/// Process ids of the children that all threads of the process have now, ascending; `None` when it is gone.
+///
+/// One that is born or ends meanwhile may be missed (proc_pid_task_children(5)).
+///
+/// # Errors
+/// [`Error::Read`] where the kernel has no such file (CONFIG_PROC_CHILDREN) or denies it.
+pub fn children(roots: &Roots, pid: u32) -> Result<Option<Vec<u32>>> {
+    let Some(tasks) = tasks(roots, pid)? else { return Ok(None) };
+    let mut children = Vec::new();
+    for task in tasks {
+        let path = file(roots, pid, &format!("task/{task}/children"));
+        let mut text = Vec::new();
+        match read_into(&path, &mut text, FILE_LIMIT) {
+            Ok(()) => {}
+            // The task may have ended; a kernel without the file has the task's directory all the same.
+            Err(Error::Read { source, .. })
+                if is_gone(&source) && !file(roots, pid, &format!("task/{task}")).exists() =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        let words = std::str::from_utf8(&text).map_err(|_| Error::format(&path, 1, &text))?.split_ascii_whitespace();
+        for word in words {
+            children.push(word.parse().map_err(|_| Error::format(&path, 1, &text))?);
+        }
+    }
+    children.sort_unstable();
+    Ok(Some(children))
+}
+
 /// Proportional set size in bytes: private pages whole, shared pages divided by their users. `None` when
 /// the process is gone, is a kernel thread, or the kernel is older than 4.14.
 ///
@@ -174,6 +209,8 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         state: stat.state,
         user_ticks: stat.utime,
         system_ticks: stat.stime,
+        children_user_ticks: u64::try_from(stat.cutime).ok()?,
+        children_system_ticks: u64::try_from(stat.cstime).ok()?,
         threads: u32::try_from(stat.num_threads).ok()?,
         start_ticks: stat.starttime,
     })
@@ -227,6 +264,8 @@ mod tests {
             for task in ["4711", "4713"] {
                 fs::create_dir_all(dir.join("proc/4711/task").join(task)).unwrap();
                 fs::write(dir.join("proc/4711/task").join(task).join("status"), STATUS).unwrap();
+                fs::write(dir.join("proc/4711/task").join(task).join("children"), format!("{}1 50 ", &task[3..]))
+                    .unwrap();
             }
             fs::write(dir.join("proc/4711/stat"), STAT).unwrap();
             fs::write(dir.join("proc/4711/status"), STATUS).unwrap();
@@ -252,6 +291,8 @@ mod tests {
         let stat = stat(&fixture.roots(), 4711).unwrap().unwrap();
         assert_eq!((stat.command.as_str(), stat.state), ("a) R (b", 'S'));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.threads, stat.start_ticks), (123, 456, 3, 987_654));
+        assert_eq!((stat.children_user_ticks, stat.children_system_ticks), (7, 8));
+        assert_eq!(children(&fixture.roots(), 4711).unwrap(), Some(vec![11, 31, 50, 50]));
         let status = status(&fixture.roots(), 4711).unwrap().unwrap();
         assert_eq!((status.rss_bytes, status.seccomp), (Some(1500 * 1024), Some(2)));
         let switches = context_switches(&fixture.roots(), 4711).unwrap().unwrap();
@@ -268,6 +309,7 @@ mod tests {
         assert_eq!(stat(&roots, 1).unwrap(), None);
         assert_eq!(status(&roots, 1).unwrap(), None);
         assert_eq!(tasks(&roots, 1).unwrap(), None);
+        assert_eq!(children(&roots, 1).unwrap(), None);
         assert_eq!(context_switches(&roots, 1).unwrap(), None);
         assert_eq!(proportional_set_size(&roots, 1).unwrap(), None);
     }
@@ -279,6 +321,7 @@ mod tests {
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().expect("cat starts");
         let pid = child.id();
+        assert!(children(&roots, std::process::id()).unwrap().unwrap().contains(&pid));
         assert!(proportional_set_size(&roots, pid).unwrap().is_some_and(|bytes| bytes > 0));
         assert!(status(&roots, pid).unwrap().unwrap().rss_bytes.is_some_and(|bytes| bytes > 0));
         drop(child.stdin.take());
