@@ -26,6 +26,27 @@ pub enum Mismatch {
         /// Length of the payload.
         sent: usize,
     },
+    /// The body is not the one that was asked for.
+    #[error("the body differs from byte {at} on ({got} bytes, {wanted} were expected)")]
+    Body {
+        /// The first byte that differs.
+        at: usize,
+        /// Length of the reply's body.
+        got: usize,
+        /// Length of the expected one.
+        wanted: usize,
+    },
+    /// The body lacks what it must have.
+    #[error("the body of {got} bytes does not contain {part:?}")]
+    Part {
+        /// The start of what is missing.
+        part: String,
+        /// Length of the reply's body.
+        got: usize,
+    },
+    /// The parts of the body do not fit each other.
+    #[error("the body's parts do not fit each other")]
+    NoBody,
     /// The body is not in the format.
     #[error(transparent)]
     Decode(#[from] DecodeError),

@@ -4,6 +4,7 @@
 //! parsing a reply allocates nothing, and a reply equal to the last one that was fully checked is compared, not decoded.
 
 mod check;
+pub mod exchange;
 mod websocket;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::websocket::{frame as websocket_frame, handshake};
 use crate::{Format, Protocol, Status, frame};
 
 pub use check::Mismatch;
+pub use exchange::Exchange;
 
 /// What to ask of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,9 @@ pub enum Error {
     /// A WebSocket message that is no reply.
     #[error("no reply: {0}")]
     Message(&'static str),
+    /// A reply of a server of one's own that cannot be delimited, see [`exchange`].
+    #[error("{0}")]
+    Exchange(&'static str),
 }
 
 impl Request {

@@ -156,10 +156,20 @@ pub fn write_reply(out: &mut Vec<u8>, key: &[u8]) {
 
 /// Appends a client's request.
 pub fn write_request(out: &mut Vec<u8>, host: &str) {
+    write_request_to(out, host, "/", &[]);
+}
+
+/// Appends a client's request for `path`, with more lines of headers (without their ends).
+pub fn write_request_to(out: &mut Vec<u8>, host: &str, path: &str, headers: &[String]) {
     let text = format!(
-        "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
     );
     out.extend_from_slice(text.as_bytes());
+    for header in headers {
+        out.extend_from_slice(header.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether the headers of a 101 answer the key that [`write_request`] sends.
