@@ -3,7 +3,8 @@
 //! `faulty_server FAULT [contract arguments]`, FAULT one of:
 //! `none`; `lie:N` (the Nth reply is wrong); `die:N` (abort at the Nth request); `refuse` (exit 3 before it is
 //! ready); `crash` (exit 1 before it is ready); `mute` (never says that it is ready); `garble` (a ready line that
-//! is no JSON); `stubborn` (ignores SIGTERM).
+//! is no JSON); `stubborn` (ignores SIGTERM); `stop-answering:N` (no reply after the Nth); `wrong-version:N` (replies in a
+//! version that nobody speaks after the Nth). `--fault FAULT` among the contract's arguments goes before the first one.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,8 +19,9 @@ static FAULT: OnceLock<(String, u64)> = OnceLock::new();
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let fault = args.next().unwrap_or_else(|| "none".to_owned());
+    let first = args.next().unwrap_or_else(|| "none".to_owned());
     let rest: Vec<String> = args.collect();
+    let fault = rest.windows(2).find(|pair| pair[0] == "--fault").map_or(first, |pair| pair[1].clone());
     let (name, at) =
         fault.split_once(':').map_or((fault.as_str(), 0), |(name, at)| (name, at.parse().expect("a number")));
     FAULT.set((name.to_owned(), at)).expect("set once");
@@ -72,6 +74,7 @@ fn serve(mut connection: TcpStream) {
                 std::process::abort();
             }
             let lie = fault == "lie" && number == *at;
+            let start = output.len();
             frame::write(&mut output, request.id, request.opcode, 0, |out| {
                 out.extend_from_slice(request.body);
                 if lie {
@@ -79,6 +82,12 @@ fn serve(mut connection: TcpStream) {
                 }
             });
             used += request.consumed;
+            match fault.as_str() {
+                "stop-answering" if number > *at => output.truncate(start),
+                // The last byte of the header, see wire::frame.
+                "wrong-version" if number > *at => output[start + frame::HEADER_BYTES - 1] = 9,
+                _ => {}
+            }
         }
         input.drain(..used);
         if connection.write_all(&output).is_err() {

@@ -1,4 +1,4 @@
-//! `engines.toml`: the contenders, each a process behind the server contract.
+//! The contenders: those of `engines.toml`, each a process behind the server contract, and servers of one's own beside them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::failure::{Failure, unknown};
 use crate::scenario::explain_toml;
+use crate::target::{self, Own};
 
 /// The engines file that the lab is built with; `--engines` names another one.
 pub const BUILT_IN: &str = include_str!("../engines.toml");
@@ -37,6 +38,26 @@ pub struct Engine {
     /// What a reader of `lab list` should know about it.
     #[serde(default)]
     pub note: String,
+    /// Set for a server of one's own, which knows no contract; of the fields above it has name, interface and note.
+    #[serde(skip)]
+    pub own: Option<Own>,
+}
+
+impl From<Own> for Engine {
+    fn from(own: Own) -> Self {
+        Self {
+            name: own.name.clone(),
+            package: None,
+            binary: String::new(),
+            args: Vec::new(),
+            interface: target::INTERFACE.to_owned(),
+            idle_bytes: None,
+            // It is one server, however many users it has.
+            users_per_process: Some(u64::MAX),
+            note: own.describe(),
+            own: Some(own),
+        }
+    }
 }
 
 /// All engines, by name.
@@ -75,6 +96,18 @@ impl Engines {
             }
         }
         Ok(Self(engines))
+    }
+
+    /// Adds a server of one's own to the engines.
+    ///
+    /// # Errors
+    /// A usage failure when its name is taken.
+    pub fn add(&mut self, own: Own) -> Result<(), Failure> {
+        if self.0.contains_key(&own.name) {
+            return Err(Failure::Usage(format!("{:?} is an engine's name; give your server another one", own.name)));
+        }
+        self.0.insert(own.name.clone(), own.into());
+        Ok(())
     }
 
     /// The engine of this name.

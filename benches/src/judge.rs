@@ -3,6 +3,7 @@
 use crate::plan::Cpus;
 use crate::result::{Pass, Status, Trial};
 use crate::scenario::VoidsPart;
+use crate::target;
 
 /// Share of its cores from which a process is called saturated. A core that sleeps for less than a
 /// twentieth of a window has nothing left to give that the schedule could use.
@@ -60,6 +61,13 @@ fn failure(row: &Trial) -> Option<String> {
     }
     if row.completed == 0 {
         return Some(format!("no request was completed: {said}"));
+    }
+    if row.interface == target::INTERFACE && row.server.cpu_us_per_request == 0.0 {
+        return Some(format!(
+            "{} requests were answered without any CPU time of the processes that were named: somebody else listens at that \
+             address, or they have ended",
+            row.completed
+        ));
     }
     let lost: u64 = ["closed", "reset"].iter().filter_map(|kind| row.errors.get(*kind)).sum();
     (lost > 0).then(|| format!("connections were lost with {lost} requests on them: {said}"))

@@ -21,6 +21,7 @@ use lab::cmd;
   cargo lab wire                 what formats cost on live connections, and what another one buys
   cargo lab flame demo --engine mio --against format=json   where the CPU goes
   cargo lab report DIR           the report of a result directory again
+  cargo lab run own --pid 4711 --address 127.0.0.1:8080   a server of your own (lab run --help)
 
 Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void."
 )]
@@ -42,6 +43,8 @@ enum Command {
     Hold(cmd::hold::Args),
     #[command(hide = true)]
     Holder(cmd::holder::Args),
+    #[command(hide = true)]
+    Warden(cmd::warden::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Load(args) => cmd::load::run(args, &stop),
         Command::Hold(args) => cmd::hold::run(args, &stop),
         Command::Holder(args) => cmd::holder::run(args, &stop),
+        Command::Warden(args) => cmd::warden::run(args),
     }
 }
 

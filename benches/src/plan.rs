@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::load::Shuffle;
 use crate::result::{Load, Pass, Plan, PlannedTrial, SCHEMA};
 use crate::scenario::{Scenario, WorkloadPart};
+use crate::target::{self, Own};
 
 /// Which CPUs do what. Server and generator never share one: each would measure the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +94,10 @@ pub fn flames(scenario: &Scenario, engines: &Engines, cpus: &Cpus, sides: &[Side
     let mut trials = Vec::new();
     for side in sides {
         let contender = Contender { engine: engines.named(&side.engine)?, twin: false };
-        let (protocol, format) = (&side.protocol, &side.format);
-        trials.push(planned(scenario, &contender, protocol, format, &scenario.workload, 0, Pass::Flame));
+        let (protocol, service, format) =
+            (side.protocol.clone(), scenario.workload.service.clone(), side.format.clone());
+        let cell = Cell { protocol, service, format, workload: &scenario.workload };
+        trials.push(planned(scenario, &contender, cell, 0, Pass::Flame));
     }
     Ok(finish(scenario, cpus, 0, trials))
 }
@@ -110,6 +113,9 @@ pub fn plan(scenario: &Scenario, engines: &Engines, cpus: &Cpus) -> Result<Plan,
         if scenario.twin.as_ref() == Some(name) {
             contenders.push(Contender { engine: engines.named(name)?, twin: true });
         }
+    }
+    for own in &scenario.targets {
+        in_a_cell(scenario, own)?;
     }
     let mut trials = Vec::new();
     let mut shuffle = Shuffle::new(scenario.rounds.seed);
@@ -155,26 +161,13 @@ fn finish(scenario: &Scenario, cpus: &Cpus, rounds: u32, mut trials: Vec<Planned
 fn combinations(scenario: &Scenario, contenders: &[Contender<'_>], round: u32, pass: Pass) -> Vec<PlannedTrial> {
     let mut trials = Vec::new();
     for contender in contenders {
-        for protocol in &scenario.protocols {
-            for format in &scenario.formats {
-                for workload in scenario.asked() {
-                    trials.push(planned(scenario, contender, protocol, format, workload, round, pass));
-                }
-            }
-        }
+        let cells = cells(scenario, contender.engine).into_iter();
+        trials.extend(cells.map(|cell| planned(scenario, contender, cell, round, pass)));
     }
     trials
 }
 
-fn planned(
-    scenario: &Scenario,
-    contender: &Contender<'_>,
-    protocol: &str,
-    format: &str,
-    workload: &WorkloadPart,
-    round: u32,
-    pass: Pass,
-) -> PlannedTrial {
+fn planned(scenario: &Scenario, contender: &Contender<'_>, cell: Cell<'_>, round: u32, pass: Pass) -> PlannedTrial {
     PlannedTrial {
         index: 0,
         round,
@@ -182,10 +175,59 @@ fn planned(
         engine: contender.name(),
         twin_of: contender.twin.then(|| contender.engine.name.clone()),
         interface: contender.engine.interface.clone(),
-        protocol: protocol.to_owned(),
-        service: workload.service.clone(),
-        format: format.to_owned(),
-        load: load(scenario, workload, pass),
+        protocol: cell.protocol,
+        service: cell.service,
+        format: cell.format,
+        load: load(scenario, cell.workload, pass),
+    }
+}
+
+/// What a trial is about, beside its engine.
+struct Cell<'a> {
+    protocol: String,
+    service: String,
+    format: String,
+    workload: &'a WorkloadPart,
+}
+
+/// What each trial of an engine in a round is about: all that the scenario asks. A server that is asked something of its own
+/// has one trial: in the engines' first cell of its protocol, or in a cell for its like where there is no engine.
+fn cells<'a>(scenario: &'a Scenario, engine: &Engine) -> Vec<Cell<'a>> {
+    let workload = &scenario.workload;
+    let one = |protocol: &str, service: &str, format: &str| {
+        let [protocol, service, format] = [protocol, service, format].map(str::to_owned);
+        vec![Cell { protocol, service, format, workload }]
+    };
+    match engine.own.as_ref().and_then(Own::protocol) {
+        Some(protocol) if scenario.all_ask_their_own() => return one(protocol, "request", target::INTERFACE),
+        Some(protocol) => {
+            return one(protocol, &workload.service, scenario.formats.first().map_or("", String::as_str));
+        }
+        None => {}
+    }
+    let mut cells = Vec::new();
+    for protocol in &scenario.protocols {
+        for format in &scenario.formats {
+            for workload in scenario.asked() {
+                let (protocol, service) = (protocol.clone(), workload.service.clone());
+                cells.push(Cell { protocol, service, format: format.clone(), workload });
+            }
+        }
+    }
+    cells
+}
+
+/// A server that is compared with engines must speak a protocol of theirs.
+fn in_a_cell(scenario: &Scenario, own: &Own) -> Result<(), Failure> {
+    match own.protocol() {
+        Some(protocol) if !scenario.all_ask_their_own() && !scenario.protocols.iter().any(|name| name == protocol) => {
+            Err(Failure::Usage(format!(
+                "{} is asked over {protocol}, and the engines of this scenario over {:?}: add it to protocols, or measure them \
+                 apart",
+                own.name, scenario.protocols
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -243,6 +285,35 @@ mod tests {
         assert_eq!(sorted(order(1)), sorted(order(2)));
         assert_ne!(order(1), order(2), "two rounds in the same order");
         assert_eq!(order(0).len(), 12, "no system calls are counted for the twin");
+    }
+
+    /// Shows where servers of one's own stand: beside the engines of their protocol, or among themselves.
+    #[test]
+    fn servers_of_ones_own_have_a_cell() {
+        let text = |engines: &str, request: &str| {
+            format!(
+                "name = 'x'\nquestion = 'y'\nengines = {engines}\nprotocols = ['http1']\nformats = ['json', 'raw']\n\
+                 [workload]\nservice = 'note'\npayload_bytes = 64\n\
+                 [load]\nmode = 'closed'\nconnections = 1\nwarmup_seconds = 0\nmeasure_seconds = 1\n\
+                 [rounds]\ncount = 1\nsyscalls = false\n\
+                 [[target]]\nname = 'web'\npid = 1\naddress = '127.0.0.1:80'\n{request}\n"
+            )
+        };
+        let planned = |engines: &str, request: &str| {
+            let scenario = Scenario::parse(&text(engines, request))?;
+            let mut all = Engines::load(None).unwrap();
+            scenario.targets.iter().for_each(|own| all.add(own.clone()).unwrap());
+            let plan = plan(&scenario, &all, &Cpus::assign(&[0, 1], 1).unwrap())?;
+            let of_own = plan.trials.into_iter().filter(|trial| trial.engine == "web");
+            let cell = |trial: PlannedTrial| [trial.protocol, trial.service, trial.format, trial.interface].join(" ");
+            Ok::<_, Failure>(of_own.map(cell).collect::<Vec<_>>())
+        };
+        let http = "ask = { request = 'GET /' }";
+        assert_eq!(planned("['mio']", http).unwrap(), ["http1 note json own"]);
+        assert_eq!(planned("[]", http).unwrap(), ["http1 request own own"]);
+        assert_eq!(planned("['mio']", "").unwrap().len(), 2, "asked what the scenario says");
+        let refused = planned("['mio']", "ask = { send = 'x', expect = 'y' }").unwrap_err().to_string();
+        assert!(refused.contains("asked over tcp"), "{refused}");
     }
 
     /// Shows that the demo measures for less than three minutes.

@@ -10,6 +10,8 @@ use crate::climb;
 use crate::failure::{Failure, nearest};
 use crate::load::workload::Kind;
 use crate::load::{CONNECTION_LIMIT, IN_FLIGHT_LIMIT, Pacing, RATE_LIMIT};
+use crate::spread;
+use crate::target::Own;
 
 /// The scenarios that the lab is built with, by name.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -23,6 +25,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("bursts", include_str!("../scenarios/bursts.toml")),
     ("life", include_str!("../scenarios/life.toml")),
     ("wire", include_str!("../scenarios/wire.toml")),
+    ("own", include_str!("../scenarios/own.toml")),
+    ("four-servers", include_str!("../scenarios/four-servers.toml")),
 ];
 
 /// What a run asks.
@@ -33,14 +37,20 @@ pub struct Scenario {
     pub name: String,
     /// The question, in prose.
     pub question: String,
-    /// Engines by their names in engines.toml.
+    /// Engines by their names in engines.toml; the names of `[[target]]` tables are added.
+    #[serde(default)]
     pub engines: Vec<String>,
+    /// `[[target]]`: servers of one's own, compared with the engines side by side.
+    #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<Own>,
     /// The engine that runs a second time under another name, for the A/A noise band.
     #[serde(default)]
     pub twin: Option<String>,
-    /// Framings.
+    /// Framings; may be empty when every contender is asked something of its own.
+    #[serde(default)]
     pub protocols: Vec<String>,
-    /// Wire formats; `["all"]` stands for every one there is.
+    /// Wire formats, as the framings; `["all"]` stands for every one there is.
+    #[serde(default)]
     pub formats: Vec<String>,
     /// What is asked of the servers.
     pub workload: WorkloadPart,
@@ -208,6 +218,8 @@ pub enum Any {
     Trials(Box<Scenario>),
     /// Climbs: every engine from plateau to plateau (a `[climb]` table).
     Climbs(Box<climb::scenario::Scenario>),
+    /// Spreads: one client of several servers (a `[spread]` table).
+    Spreads(Box<spread::scenario::Scenario>),
 }
 
 impl Any {
@@ -235,6 +247,8 @@ impl Any {
         let table: toml::Table = toml::from_str(text).map_err(|error| explain_toml(&error))?;
         Ok(if table.contains_key("climb") {
             Self::Climbs(Box::new(climb::scenario::Scenario::parse(text)?))
+        } else if table.contains_key("spread") {
+            Self::Spreads(Box::new(spread::scenario::Scenario::parse(text)?))
         } else {
             Self::Trials(Box::new(Scenario::parse(text)?))
         })
@@ -245,6 +259,7 @@ impl Any {
         match self {
             Self::Trials(scenario) => (&scenario.name, &scenario.question, &scenario.engines),
             Self::Climbs(scenario) => (&scenario.name, &scenario.question, &scenario.engines),
+            Self::Spreads(scenario) => (&scenario.name, &scenario.question, &scenario.engines),
         }
     }
 }
@@ -259,8 +274,23 @@ impl Scenario {
         if scenario.formats == ["all"] {
             scenario.formats = Format::ALL.iter().map(|format| format.name().to_owned()).collect();
         }
+        let targets: Vec<String> = scenario.targets.iter().map(|own| own.name.clone()).collect();
+        if let Some(twice) = targets.iter().find(|name| scenario.engines.contains(name)) {
+            return Err(Failure::Usage(format!("{twice:?} is an engine and a target: give the target another name")));
+        }
+        scenario.engines.extend(targets);
         scenario.check()?;
         Ok(scenario)
+    }
+
+    /// Whether this contender is asked something of its own, so that framings and formats are not for it.
+    pub fn asks_its_own(&self, name: &str) -> bool {
+        self.targets.iter().any(|own| own.name == name && own.ask.is_some())
+    }
+
+    /// Whether every contender is asked something of its own.
+    pub fn all_ask_their_own(&self) -> bool {
+        self.engines.iter().all(|name| self.asks_its_own(name))
     }
 
     /// Checks what types cannot: ranges, names, and keys that do not go together.
@@ -299,10 +329,16 @@ impl Scenario {
             return Err(crate::failure::unknown("flame.sampler", &self.flame.sampler, crate::flame::SAMPLERS));
         }
         self.calculator.iter().try_for_each(Demand::check)?;
-        for (key, list) in [("engines", &self.engines), ("protocols", &self.protocols), ("formats", &self.formats)] {
-            if list.is_empty() {
-                return Err(Failure::Usage(format!("{key} = []: must name at least one")));
+        for (key, list) in [("protocols", &self.protocols), ("formats", &self.formats)] {
+            if list.is_empty() && !self.all_ask_their_own() {
+                return Err(Failure::Usage(format!(
+                    "{key} = []: must name at least one, unless each server says what it is asked (--request, --message or \
+                     --send; in a scenario ask = {{ request = \"GET /\" }})"
+                )));
             }
+        }
+        for own in &self.targets {
+            own.check()?;
         }
         self.protocols()?;
         self.formats()?;

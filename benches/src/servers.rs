@@ -22,7 +22,8 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
-/// Builds the packages of `engines` with Cargo profile `profile`, or finds the program of an engine without one.
+/// Builds the packages of `engines` with Cargo profile `profile`, or finds the program of an engine without one. There is
+/// nothing to build for a server of one's own.
 ///
 /// # Errors
 /// A usage failure for a missing program, an environment failure when a build fails; Cargo says why on stderr.
@@ -30,6 +31,9 @@ pub fn build<'a>(engines: impl IntoIterator<Item = &'a Engine>, profile: &str) -
     let mut built: BTreeMap<(String, String), PathBuf> = BTreeMap::new();
     let mut binaries = Binaries::new();
     for engine in engines {
+        if engine.own.is_some() {
+            continue;
+        }
         let path = match &engine.package {
             None => program(engine)?,
             Some(package) => {

@@ -19,6 +19,9 @@ use crate::result::{Pass, Plan, PlannedTrial, Status, Trial};
 use crate::scenario::Scenario;
 use crate::servers;
 use crate::store::Store;
+use crate::target::Own;
+use crate::target::arguments::Arguments;
+use crate::target::running::Running;
 use crate::trial::Bench;
 
 /// How a run is made, beside its scenario.
@@ -42,6 +45,12 @@ pub struct Options {
     /// Take a flame graph of each engine, protocol and format too, in a pass of its own after the timings
     #[arg(long)]
     pub flames: bool,
+    /// Requests per second, instead of the scenario's
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<f64>,
+    /// Connections, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub connections: Option<u32>,
     /// Users at each plateau of a scenario that climbs, ascending, instead of the scenario's
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub users: Vec<u32>,
@@ -54,6 +63,9 @@ pub struct Options {
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    /// A server of one's own
+    #[command(flatten)]
+    pub own: Arguments,
 }
 
 impl Options {
@@ -72,6 +84,45 @@ impl Options {
         Ok(())
     }
 
+    /// Settles who is measured: what `--only` leaves of the scenario's, and a server of one's own in their place, or beside
+    /// those that `--only` names.
+    ///
+    /// # Errors
+    /// As [`narrow`](Self::narrow), and those of [`Arguments::own`].
+    pub fn contenders(&self, engines: &mut Vec<String>, targets: &mut Vec<Own>) -> Result<(), Failure> {
+        let own = self.own.own()?;
+        self.narrow(engines)?;
+        if let Some(own) = own {
+            if self.only.is_empty() {
+                engines.clear();
+            }
+            engines.push(own.name.clone());
+            targets.retain(|target| target.name != own.name);
+            targets.push(own);
+        }
+        targets.retain(|target| engines.contains(&target.name));
+        if engines.is_empty() {
+            return Err(Failure::Usage(
+                "nobody is to be measured: the scenario names no engine, so --server COMMAND, --pid PID or --container NAME is \
+                 needed, with --address"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The engines, with `targets` among them.
+    ///
+    /// # Errors
+    /// Those of [`Engines::load`] and [`Engines::add`].
+    pub fn all_engines(&self, targets: &[Own]) -> Result<Engines> {
+        let mut engines = Engines::load(self.engines.as_deref())?;
+        for own in targets {
+            engines.add(own.clone())?;
+        }
+        Ok(engines)
+    }
+
     /// Puts what was asked on the command line into the scenario.
     ///
     /// # Errors
@@ -84,8 +135,16 @@ impl Options {
         if !self.users.is_empty() {
             return Err(Failure::Usage(format!("--users: scenario {} does not climb", scenario.name)));
         }
-        self.narrow(&mut scenario.engines)?;
+        if let Some(rate) = self.rate {
+            scenario.load.rate = Some(rate);
+        }
+        scenario.load.connections = self.connections.unwrap_or(scenario.load.connections);
+        self.contenders(&mut scenario.engines, &mut scenario.targets)?;
         scenario.twin = scenario.twin.take().filter(|twin| scenario.engines.contains(twin));
+        if scenario.twin.is_none() && scenario.engines.len() == scenario.targets.len() {
+            // No figure of a server is worth more than what it differs from itself.
+            scenario.twin = scenario.targets.last().map(|own| own.name.clone());
+        }
         scenario.check()
     }
 }
@@ -111,7 +170,7 @@ pub fn run_plan(
     planner: impl FnOnce(&Engines, &Cpus) -> Result<Plan, Failure>,
     show: fn(&Summary) -> &str,
 ) -> Result<()> {
-    let engines = Engines::load(options.engines.as_deref())?;
+    let engines = options.all_engines(&scenario.targets)?;
     let cpus =
         Cpus::assign(&Cpus::allowed().context("sched_getaffinity")?, scenario.server.cores.unwrap_or(1) as usize)?;
     let plan = planner(&engines, &cpus)?;
@@ -124,6 +183,13 @@ pub fn run_plan(
     let progress = Progress::new(plan.trials.len());
     progress.say("building the servers, one package at a time");
     let binaries = servers::build(used, &options.profile)?;
+    let generator = std::env::current_exe().context("finding this program")?;
+    for own in &scenario.targets {
+        progress.say(&format!("looking whether {} can be reached", own.name));
+        // What is wrong with it is wrong in every trial: said once, before anything is written.
+        Running::start(own, &generator, &cpus.server, &|| stop.load(Ordering::Relaxed))
+            .map_err(|said| Failure::Environment(format!("{}: {said}", own.name)))?;
+    }
     let mut store = Store::create(&directory, "trials.jsonl")?;
     store.describe(&plan, &host::fingerprint(host::command_line(), &options.profile))?;
     if plan.calculator.is_some() {
@@ -141,7 +207,6 @@ pub fn run_plan(
 
     let timeline = Timeline::start(&directory.join("timeline.jsonl"), &cpus.observer)
         .with_context(|| format!("watching the host from {}", directory.display()))?;
-    let generator = std::env::current_exe().context("finding this program")?;
     let bench = Bench {
         scenario,
         engines: &engines,

@@ -13,22 +13,28 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 
 use crate::child::{Child, Line, ended};
+use crate::climb::meters::Syscalls;
 use crate::engines::{Engine, Engines};
 use crate::failure::{Failure, exit};
 use crate::flame::{self, Sampling};
 use crate::judge::{self, Judged};
 use crate::load::summary::{Event, Summary};
-use crate::observe::{BoxProbe, BoxReading, ProcessProbe, ProcessReading, SyscallCounter};
+use crate::observe::{BoxProbe, BoxReading, GroupProbe, Members, ProbeError, ProcessProbe, ProcessReading};
 use crate::plan::{Cpus, engine_of};
 use crate::result::{GeneratorCost, Pass, PlannedTrial, SCHEMA, ServerCost, Status, Surroundings, Trial};
 use crate::scenario::Scenario;
 use crate::servers::Binaries;
+use crate::target::running::Running;
 
 /// How long a server may take from exec to its ready line. A debug build on a loaded box needs 100 ms.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server may take from SIGTERM to its counters; the contract asks for less.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a server whose connections are all gone may take to be gone itself: the kernel closes them first, and a server
+/// of several processes ends one after the other.
+const DEATH: Duration = Duration::from_millis(500);
 
 /// What every trial of a run shares.
 pub struct Bench<'a> {
@@ -75,10 +81,64 @@ struct Meters {
 
 /// What the meters are read through.
 struct Probes {
-    server: ProcessProbe,
+    server: GroupProbe,
     generator: ProcessProbe,
     whole_box: BoxProbe,
-    syscalls: Option<SyscallCounter>,
+    syscalls: Option<Syscalls>,
+}
+
+/// The server of a trial.
+enum Server {
+    /// It keeps the contract: one process, a ready line, its counters at the end.
+    Contract(Child),
+    /// It is one's own.
+    Own(Running),
+}
+
+impl Server {
+    fn probe(&self) -> Result<GroupProbe, ProbeError> {
+        match self {
+            Self::Contract(child) => GroupProbe::new(Members::One(child.pid())),
+            Self::Own(running) => running.probe(),
+        }
+    }
+
+    /// How it died, in words; `None` when it lives on for `patience`.
+    fn died(&mut self, patience: Duration) -> Option<String> {
+        match self {
+            Self::Contract(child) => {
+                let status = child.wait(patience)?;
+                let said = child.stderr();
+                let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+                Some(format!("the server died during the trial ({}){last}", ended(Some(status))))
+            }
+            Self::Own(running) => {
+                running.ended_within(patience).map(|how| format!("the server died during the trial: {how}"))
+            }
+        }
+    }
+
+    /// Asks it to end, and keeps its own counters; a process that ran before the lab goes on.
+    fn stop(&mut self, row: &mut Trial) {
+        match self {
+            Self::Own(running) => {
+                // Who belongs to it is settled by now; when it began to listen its workers may not have been there.
+                let processes = running.probe().and_then(|probe| probe.processes()).unwrap_or_default();
+                row.ready["processes"] = serde_json::json!(processes);
+                running.stop();
+            }
+            Self::Contract(child) => {
+                child.terminate();
+                if let Line::Said(line) = child.line(STOP_TIMEOUT, &|| false) {
+                    row.counters = serde_json::from_str(&line).unwrap_or_default();
+                }
+                if child.stop(STOP_TIMEOUT).is_none() {
+                    let said = format!("no exit within {} s of SIGTERM", STOP_TIMEOUT.as_secs());
+                    row.counters = serde_json::json!({ "killed": said });
+                }
+            }
+        }
+    }
 }
 
 impl Bench<'_> {
@@ -105,14 +165,28 @@ impl Bench<'_> {
 
     fn measure(&self, engine: &Engine, planned: &PlannedTrial, row: &mut Trial) -> Result<(), Cut> {
         let failed = |what: &'static str| move |error: anyhow::Error| Cut::Failed(format!("{what}: {error:#}"));
-        let mut server = self.start_server(engine, planned).map_err(failed("starting the server"))?;
-        let address = self.await_ready(&mut server, engine, row)?;
+        let (mut server, address) = self.ready_server(engine, planned, row)?;
         let mut generator =
-            self.start_generator(&address, planned, row).map_err(failed("starting the load generator"))?;
+            self.start_generator(engine, &address, planned, row).map_err(failed("starting the load generator"))?;
         let (summary, window) = self.watch(&mut server, &mut generator, planned, row)?;
-        self.stop_server(&mut server, row);
+        server.stop(row);
         fill(row, summary, window);
         Ok(())
+    }
+
+    /// A server that takes connections, and where.
+    fn ready_server(&self, engine: &Engine, planned: &PlannedTrial, row: &mut Trial) -> Result<(Server, String), Cut> {
+        if let Some(own) = &engine.own {
+            let stop = || self.stop.load(Ordering::Relaxed);
+            let running = Running::start(own, self.generator, &self.cpus.server, &stop).map_err(Cut::Failed)?;
+            row.ready = running.about().clone();
+            let address = running.address().to_string();
+            return Ok((Server::Own(running), address));
+        }
+        let starting = |error: anyhow::Error| Cut::Failed(format!("starting the server: {error:#}"));
+        let mut child = self.start_server(engine, planned).map_err(starting)?;
+        let address = self.await_ready(&mut child, engine, row)?;
+        Ok((Server::Contract(child), address))
     }
 
     fn start_server(&self, engine: &Engine, planned: &PlannedTrial) -> Result<Child> {
@@ -160,13 +234,19 @@ impl Bench<'_> {
         }
     }
 
-    fn start_generator(&self, address: &str, planned: &PlannedTrial, row: &mut Trial) -> Result<Child> {
+    fn start_generator(
+        &self,
+        engine: &Engine,
+        address: &str,
+        planned: &PlannedTrial,
+        row: &mut Trial,
+    ) -> Result<Child> {
         let load = &planned.load;
         let mut command = Command::new(self.generator);
         let cpus: Vec<String> = self.cpus.generator.iter().map(usize::to_string).collect();
         command
             .args(["load", address, "--events"])
-            .args(["--protocol", &planned.protocol, "--format", &planned.format, "--service", &planned.service])
+            .args(asked(engine, planned))
             .args(["--payload-bytes", &load.payload_bytes.to_string()])
             .args(["--add-share", &load.add_share.unwrap_or(self.scenario.workload.add_share).to_string()])
             .args(["--page", &load.page.unwrap_or(self.scenario.workload.page).to_string()])
@@ -193,7 +273,7 @@ impl Bench<'_> {
     /// Follows the generator through its phases and reads the meters at both edges of the window.
     fn watch(
         &self,
-        server: &mut Child,
+        server: &mut Server,
         generator: &mut Child,
         planned: &PlannedTrial,
         row: &mut Trial,
@@ -219,18 +299,15 @@ impl Bench<'_> {
                     start = probes.read(false).ok();
                     if planned.pass == Pass::Flame {
                         let (part, cpus) = (&self.scenario.flame, &self.cpus.observer);
-                        sampling = Some(Sampling::start(part, server.pid(), &row.ready, self.directory, cpus)?);
+                        sampling = Some(Sampling::start(part, probes.server.busiest(), &row.ready, self.directory, cpus)?);
                     }
                 }
                 Ok(Event::WindowEnd) => end = probes.read(true).ok(),
                 Ok(Event::Done(summary)) => {
-                    if let Some(status) = server.wait(Duration::ZERO) {
-                        let said = server.stderr();
-                        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-                        return Err(Cut::Failed(format!(
-                            "the server died during the trial ({}){last}",
-                            ended(Some(status))
-                        )));
+                    // A server that dies closes its connections first.
+                    let patience = if summary.alive == 0 { DEATH } else { Duration::ZERO };
+                    if let Some(died) = server.died(patience) {
+                        return Err(Cut::Failed(died));
                     }
                     if let Some(sampling) = sampling {
                         let file = format!("flames/{:04}.folded", row.index);
@@ -244,11 +321,9 @@ impl Bench<'_> {
     }
 
     /// Why there is no measurement: the server's end explains more than the generator's.
-    fn explain(&self, server: &mut Child, generator: &mut Child, what: &str) -> Cut {
-        if let Some(status) = server.wait(Duration::ZERO) {
-            let said = server.stderr();
-            let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-            return Cut::Failed(format!("the server died during the trial ({}){last}", ended(Some(status))));
+    fn explain(&self, server: &mut Server, generator: &mut Child, what: &str) -> Cut {
+        if let Some(died) = server.died(DEATH) {
+            return Cut::Failed(died);
         }
         let status = generator.wait(Duration::from_millis(200));
         let said = if status.is_some() { generator.stderr() } else { String::new() };
@@ -257,40 +332,49 @@ impl Bench<'_> {
             None => format!("{what} ({})", ended(status)),
         })
     }
+}
 
-    /// Asks the server to end and keeps its own counters.
-    fn stop_server(&self, server: &mut Child, row: &mut Trial) {
-        server.terminate();
-        if let Line::Said(line) = server.line(STOP_TIMEOUT, &|| false) {
-            row.counters = serde_json::from_str(&line).unwrap_or_default();
-        }
-        if server.stop(STOP_TIMEOUT).is_none() {
-            row.counters =
-                serde_json::json!({ "killed": format!("no exit within {} s of SIGTERM", STOP_TIMEOUT.as_secs()) });
-        }
+/// What the generator asks, as its arguments.
+fn asked(engine: &Engine, planned: &PlannedTrial) -> Vec<String> {
+    let Some(own) = &engine.own else { return lab_request(planned) };
+    let mut arguments = match &own.ask {
+        None => lab_request(planned),
+        Some(ask) => vec!["--ask".to_owned(), serde_json::to_string(ask).expect("what is asked is plain data")],
+    };
+    if own.allow_remote {
+        arguments.push("--allow-remote".to_owned());
     }
+    arguments
+}
+
+/// The lab's own services.
+fn lab_request(planned: &PlannedTrial) -> Vec<String> {
+    ["--protocol", &planned.protocol, "--format", &planned.format, "--service", &planned.service]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 impl Probes {
-    fn open(server: &Child, generator: &Child, pass: Pass, row: &mut Trial) -> Result<Self> {
+    fn open(server: &Server, generator: &Child, pass: Pass, row: &mut Trial) -> Result<Self> {
+        let server = server.probe()?;
         let syscalls = match pass {
             Pass::Timing | Pass::Flame => None,
-            Pass::Syscalls => SyscallCounter::attach(server.pid())
-                .map_err(|unavailable| row.server.syscalls_unavailable = Some(unavailable.to_string()))
+            Pass::Syscalls => Syscalls::attach(&server.processes()?)
+                .map_err(|unavailable| row.server.syscalls_unavailable = Some(unavailable))
                 .ok(),
         };
         Ok(Self {
-            server: ProcessProbe::new(server.pid())?,
+            server,
             generator: ProcessProbe::new(generator.pid())?,
-            whole_box: BoxProbe::new(vec![server.pid(), generator.pid(), std::process::id()])?,
+            whole_box: BoxProbe::new(vec![generator.pid(), std::process::id()])?,
             syscalls,
         })
     }
 
     /// Reads everything; memory only at the end of a window, since the kernel walks page tables for it.
     fn read(&mut self, with_memory: bool) -> Result<Meters> {
-        let syscalls = self.syscalls.as_mut().map(SyscallCounter::read).transpose()?;
-        let whole_box = self.whole_box.read()?;
+        let syscalls = self.syscalls.as_mut().map(Syscalls::read).transpose()?;
+        let whole_box = self.whole_box.read_beside(self.server.cpu_ns()?)?;
         let generator = self.generator.read_counters()?;
         let server = if with_memory { self.server.read()? } else { self.server.read_counters()? };
         Ok(Meters { server, generator, whole_box, syscalls })

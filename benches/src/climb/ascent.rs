@@ -90,12 +90,12 @@ pub fn climb(
             let mut climber = Climber { plan, holder_cpus, ascent, fleet, connected: 0, tell };
             let ended = climber.go_up(&mut row);
             let ended = ended.map_err(|trouble| climber.count_the_lost(trouble));
-            let pids = climber.fleet.pids();
+            let pids = climber.fleet.started();
             climber.say("ending");
             let counters = climber.fleet.end();
             row.accepted = counters.iter().map(|said| said["accepted"].as_u64().unwrap_or(0)).collect();
             let ended = ended.and_then(|()| counted(&counters));
-            row.leftovers = leftovers(&[pids.0, pids.1].concat());
+            row.leftovers = leftovers(&pids);
             judge(&mut row, ended);
         }
     }
@@ -125,8 +125,8 @@ impl<'a> Climber<'a> {
 
     /// From no users to the top.
     fn go_up(&mut self, row: &mut Climb) -> Result<(), Trouble> {
-        let (servers, holders) = self.fleet.pids();
-        let mut meters = Meters::new(&servers, &holders).map_err(broken)?;
+        let servers = self.fleet.probes().map_err(broken)?;
+        let mut meters = Meters::new(servers, &self.fleet.pids().1).map_err(broken)?;
         for users in std::iter::once(0).chain(self.ascent.plateaus.iter().copied()) {
             let mut plateau = self.connect(users, &mut meters)?;
             let top = users == self.plan.users;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +17,9 @@ use super::plan::{Plan, Spread};
 use crate::child::{Child, Said, ended};
 use crate::engines::Engine;
 use crate::failure::exit;
+use crate::observe::{GroupProbe, Members, ProbeError};
+use crate::target::Own;
+use crate::target::running::Running;
 
 /// How often the members' deaths and the stop flag are looked for while nothing is said.
 const LOOK: Duration = Duration::from_millis(50);
@@ -70,6 +73,8 @@ pub enum Trouble {
 /// A running fleet.
 pub struct Fleet {
     servers: Vec<Child>,
+    /// A server of one's own, in the place of `servers`.
+    own: Option<Running>,
     holders: Vec<Child>,
     /// Where each server listens.
     addresses: Vec<String>,
@@ -90,6 +95,7 @@ impl Fleet {
         let (holders_say, said_by_holders) = sync_channel(LINES);
         let mut fleet = Self {
             servers: Vec::new(),
+            own: None,
             holders: Vec::new(),
             addresses: vec![String::new(); plan.shards.len()],
             ready: vec![Value::Null; plan.shards.len()],
@@ -97,38 +103,53 @@ impl Fleet {
             said_by_holders,
             stop: Arc::clone(stop),
         };
+        match &launch.engine.own {
+            Some(own) => fleet.find(own, launch)?,
+            None => fleet.start_servers(plan, launch, &servers_say)?,
+        }
+        for (number, holder) in plan.holders.iter().enumerate() {
+            let command = self::holder(launch, holder, &fleet.addresses[holder.shard]);
+            let member = Child::start_member(command, launch.holder_cpus, number, holders_say.clone());
+            fleet.holders.push(member.map_err(|error| Trouble::Generator(format!("starting a holder: {error}")))?);
+        }
+        Ok(fleet)
+    }
+
+    /// Starts or finds a server of one's own.
+    fn find(&mut self, own: &Own, launch: &Launch<'_>) -> Result<(), Trouble> {
+        let stop = Arc::clone(&self.stop);
+        let running = Running::start(own, launch.lab, launch.server_cpus, &|| stop.load(Ordering::Relaxed));
+        let running = running.map_err(|said| match self.stop.load(Ordering::Relaxed) {
+            true => Trouble::Interrupted,
+            false => Trouble::Unavailable(said),
+        })?;
+        self.addresses = vec![running.address().to_string()];
+        self.ready = vec![running.about().clone()];
+        self.own = Some(running);
+        Ok(())
+    }
+
+    /// Starts all servers of an engine and waits until they are ready.
+    fn start_servers(
+        &mut self,
+        plan: &Plan,
+        launch: &Launch<'_>,
+        servers_say: &SyncSender<Said>,
+    ) -> Result<(), Trouble> {
         for number in 0..plan.shards.len() {
             let listen = match plan.spread {
-                Spread::Reuseport if number > 0 => fleet.addresses[0].clone(),
+                Spread::Reuseport if number > 0 => self.addresses[0].clone(),
                 _ => "127.0.0.1:0".to_owned(),
             };
             let command = server(launch, plan.spread, &listen);
             let member = Child::start_member(command, launch.server_cpus, number, servers_say.clone());
             let name = launch.server.display();
-            fleet.servers.push(member.map_err(|error| Trouble::Generator(format!("starting {name}: {error}")))?);
+            self.servers.push(member.map_err(|error| Trouble::Generator(format!("starting {name}: {error}")))?);
             if plan.spread == Spread::Reuseport {
-                fleet.await_ready(number + 1, launch)?;
+                self.await_ready(number + 1, launch)?;
             }
         }
-        fleet.await_ready(plan.shards.len(), launch)?;
-        for (number, holder) in plan.holders.iter().enumerate() {
-            let sources: Vec<String> = holder.sources.iter().map(ToString::to_string).collect();
-            let mut command = Command::new(launch.lab);
-            command
-                .args([
-                    "holder",
-                    &fleet.addresses[holder.shard],
-                    "--protocol",
-                    launch.protocol,
-                    "--format",
-                    launch.format,
-                ])
-                .args(["--sources", &sources.join(",")])
-                .args(launch.workload);
-            let member = Child::start_member(command, launch.holder_cpus, number, holders_say.clone());
-            fleet.holders.push(member.map_err(|error| Trouble::Generator(format!("starting a holder: {error}")))?);
-        }
-        Ok(fleet)
+        self.await_ready(plan.shards.len(), launch)
     }
 
     /// Waits until the first `count` servers have said where they listen.
@@ -176,8 +197,25 @@ impl Fleet {
 
     /// Process ids of servers and of holders.
     pub fn pids(&self) -> (Vec<u32>, Vec<u32>) {
-        let pids = |members: &[Child]| members.iter().map(Child::pid).collect();
-        (pids(&self.servers), pids(&self.holders))
+        let pids = |members: &[Child]| members.iter().map(Child::pid).collect::<Vec<_>>();
+        let own = self.own.as_ref().and_then(|own| own.probe().ok()?.processes().ok()).unwrap_or_default();
+        ([pids(&self.servers), own].concat(), pids(&self.holders))
+    }
+
+    /// Process ids of what the lab started: nobody of these may be left at the end.
+    pub fn started(&self) -> Vec<u32> {
+        let (servers, holders) = self.pids();
+        let found = self.own.as_ref().is_some_and(|own| !own.is_started());
+        if found { holders } else { [servers, holders].concat() }
+    }
+
+    /// A probe on each server.
+    ///
+    /// # Errors
+    /// When one of them has ended.
+    pub fn probes(&self) -> Result<Vec<GroupProbe>, ProbeError> {
+        let servers = self.servers.iter().map(|server| GroupProbe::new(Members::One(server.pid())));
+        servers.chain(self.own.iter().map(Running::probe)).collect()
     }
 
     /// Looks whether a member died or the run was interrupted.
@@ -189,6 +227,9 @@ impl Fleet {
             return Err(Trouble::Interrupted);
         }
         if let Some(said) = dead(&mut self.servers, "server") {
+            return Err(Trouble::Server(said));
+        }
+        if let Some(said) = self.own.as_mut().and_then(Running::ended) {
             return Err(Trouble::Server(said));
         }
         dead(&mut self.holders, "holder").map_or(Ok(()), |said| Err(Trouble::Generator(said)))
@@ -324,6 +365,9 @@ impl Fleet {
                 holder.stop(Duration::ZERO);
             }
         }
+        if let Some(own) = &mut self.own {
+            own.stop();
+        }
         self.servers.iter().for_each(Child::terminate);
         let mut counters = vec![Value::Null; self.servers.len()];
         let mut open = self.servers.len();
@@ -364,6 +408,22 @@ fn dead(members: &mut [Child], role: &str) -> Option<String> {
         let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
         Some(format!("{role} {} of {count} (pid {}) died ({}){last}", number + 1, member.pid(), ended(Some(status))))
     })
+}
+
+/// A holder of connections to `address`.
+fn holder(launch: &Launch<'_>, holder: &super::plan::Holder, address: &str) -> Command {
+    let sources: Vec<String> = holder.sources.iter().map(ToString::to_string).collect();
+    let mut command = Command::new(launch.lab);
+    command.args(["holder", address, "--sources", &sources.join(",")]);
+    match launch.engine.own.as_ref().and_then(|own| own.ask.as_ref()) {
+        None => command.args(["--protocol", launch.protocol, "--format", launch.format]),
+        Some(ask) => {
+            let told = serde_json::to_string(ask).expect("what is asked is plain data");
+            command.args(["--protocol", ask.framing().name(), "--format", "raw", "--ask", &told])
+        }
+    };
+    command.args(launch.workload);
+    command
 }
 
 fn server(launch: &Launch<'_>, spread: Spread, listen: &str) -> Command {

@@ -85,7 +85,8 @@ pub fn forecast(files: &Files, engine: &Engine, users: u64, processes: u64) -> V
         bytes,
     };
     let objects = OBJECTS.iter().filter_map(|object| {
-        let server = if engine.interface == "epoll" { object.on_epoll } else { object.on_uring };
+        // Of a server of one's own nothing is known; most wait in epoll.
+        let server = if engine.interface == "io_uring" { object.on_uring } else { object.on_epoll };
         let each = (server + object.generator) * size_of(object);
         (each > 0).then(|| line(object.cache, object.what, each, each * users))
     });

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::observe::{BoxDifference, BoxProbe, BoxReading, ProcessProbe, ProcessReading, SyscallCounter};
+use crate::observe::{BoxDifference, BoxProbe, BoxReading, GroupProbe, ProcessProbe, ProcessReading, SyscallCounter};
 use crate::result::ServerCost;
 
 /// Meters on every member.
 pub struct Meters {
-    servers: Vec<ProcessProbe>,
+    servers: Vec<GroupProbe>,
     holders: Vec<ProcessProbe>,
     whole_box: BoxProbe,
 }
@@ -42,10 +42,10 @@ impl Meters {
     ///
     /// # Errors
     /// When one of them has ended.
-    pub fn new(servers: &[u32], holders: &[u32]) -> Result<Self> {
-        let probes = |pids: &[u32]| pids.iter().map(|pid| ProcessProbe::new(*pid)).collect::<Result<Vec<_>, _>>();
-        let all = servers.iter().chain(holders).copied().chain([std::process::id()]).collect();
-        Ok(Self { servers: probes(servers)?, holders: probes(holders)?, whole_box: BoxProbe::new(all)? })
+    pub fn new(servers: Vec<GroupProbe>, holders: &[u32]) -> Result<Self> {
+        let probes = holders.iter().map(|pid| ProcessProbe::new(*pid)).collect::<Result<Vec<_>, _>>()?;
+        let beside = holders.iter().copied().chain([std::process::id()]).collect();
+        Ok(Self { servers, holders: probes, whole_box: BoxProbe::new(beside)? })
     }
 
     /// Reads everything but memory.
@@ -53,12 +53,16 @@ impl Meters {
     /// # Errors
     /// When a member has ended or a kernel file cannot be read.
     pub fn read(&mut self) -> Result<Reading> {
-        let whole_box = self.whole_box.read()?;
+        let mut servers_cpu_ns = 0;
+        for server in &self.servers {
+            servers_cpu_ns += server.cpu_ns()?;
+        }
+        let whole_box = self.whole_box.read_beside(servers_cpu_ns)?;
         let mut holders_cpu_ns = 0;
         for holder in &self.holders {
             holders_cpu_ns += holder.cpu_ns()?;
         }
-        let servers = self.servers.iter().map(ProcessProbe::read_counters).collect::<Result<Vec<_>, _>>()?;
+        let servers = self.servers.iter().map(GroupProbe::read_counters).collect::<Result<Vec<_>, _>>()?;
         Ok(Reading { servers: sum(&servers), holders_cpu_ns, whole_box })
     }
 
@@ -67,14 +71,14 @@ impl Meters {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn memory(&self) -> Result<(u64, u64)> {
-        let pss = |probes: &[ProcessProbe]| -> Result<u64> {
-            let mut sum = 0;
-            for probe in probes {
-                sum += probe.read()?.pss_bytes.unwrap_or_default();
-            }
-            Ok(sum)
-        };
-        Ok((pss(&self.servers)?, pss(&self.holders)?))
+        let (mut servers, mut holders) = (0, 0);
+        for server in &self.servers {
+            servers += server.memory()?.unwrap_or_default();
+        }
+        for holder in &self.holders {
+            holders += holder.read()?.pss_bytes.unwrap_or_default();
+        }
+        Ok((servers, holders))
     }
 }
 

@@ -122,7 +122,9 @@ pub fn plan(files: &Files, limits: &Limits, engine: &Engine, users: u32, spread:
         Spread::Address => per_process,
         Spread::Reuseport => ((per_process as f64 * HASHED_SHARE) as u64).max(1),
     });
-    let shards = shares(users, served, cpus.0).into_iter().map(|users| Shard { users }).collect::<Vec<_>>();
+    // A server of one's own is one, on as many CPUs as it likes.
+    let at_least = if engine.own.is_some() { 1 } else { cpus.0 };
+    let shards = shares(users, served, at_least).into_iter().map(|users| Shard { users }).collect::<Vec<_>>();
     let ports = (limits.ports.1 + 1).saturating_sub(limits.ports.0).max(1);
     let per_source = ((ports as f64 * PORT_SHARE) as u64).max(1);
     let mut sources = Sources(0);

@@ -15,6 +15,7 @@ use crate::failure::{Failure, unknown};
 use crate::load::{IN_FLIGHT_LIMIT, Shuffle};
 use crate::scenario::{RoundsPart, ServerPart, VoidsPart, WorkloadPart, explain_toml};
 use crate::session::Options;
+use crate::target::{self, Own};
 
 /// What a run of climbs asks.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -24,11 +25,17 @@ pub struct Scenario {
     pub name: String,
     /// The question, in prose.
     pub question: String,
-    /// Engines by their names in engines.toml.
+    /// Engines by their names in engines.toml; the names of `[[target]]` tables are added.
+    #[serde(default)]
     pub engines: Vec<String>,
-    /// Framings.
+    /// `[[target]]`: servers of one's own, compared with the engines side by side.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<Own>,
+    /// Framings; may be empty when every contender is asked something of its own.
+    #[serde(default)]
     pub protocols: Vec<String>,
-    /// Wire formats.
+    /// Wire formats; as the framings.
+    #[serde(default)]
     pub formats: Vec<String>,
     /// What is asked of the servers.
     pub workload: WorkloadPart,
@@ -111,7 +118,8 @@ impl Scenario {
     /// # Errors
     /// A usage failure.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let scenario: Self = toml::from_str(text).map_err(|error| explain_toml(&error))?;
+        let mut scenario: Self = toml::from_str(text).map_err(|error| explain_toml(&error))?;
+        scenario.engines.extend(scenario.targets.iter().map(|own| own.name.clone()));
         scenario.check()?;
         Ok(scenario)
     }
@@ -127,7 +135,7 @@ impl Scenario {
         if !options.users.is_empty() {
             self.climb.users.clone_from(&options.users);
         }
-        options.narrow(&mut self.engines)?;
+        options.contenders(&mut self.engines, &mut self.targets)?;
         self.check()
     }
 
@@ -172,12 +180,13 @@ impl Scenario {
         if !["echo", "note"].contains(&self.workload.service.as_str()) {
             return Err(unknown("workload.service", &self.workload.service, ["echo", "note"]));
         }
-        for (key, empty) in [
-            ("engines", self.engines.is_empty()),
-            ("protocols", self.protocols.is_empty()),
-            ("formats", self.formats.is_empty()),
-        ] {
-            if empty {
+        for own in &self.targets {
+            own.check()?;
+        }
+        let asks_its_own = |name: &String| self.targets.iter().any(|own| own.name == *name && own.ask.is_some());
+        let ours = !self.engines.iter().all(asks_its_own);
+        for (key, empty) in [("protocols", self.protocols.is_empty()), ("formats", self.formats.is_empty())] {
+            if empty && ours {
                 return usage(format!("{key} is empty: name at least one"));
             }
         }
@@ -201,9 +210,19 @@ impl Scenario {
         for round in 1..=self.rounds.count {
             let mut once = Vec::new();
             for engine in &self.engines {
+                let engine = engines.named(engine)?;
+                if let Some(protocol) = engine.own.as_ref().and_then(Own::protocol) {
+                    // What it is asked is its own, and so has no format of ours.
+                    once.push(Wish {
+                        round,
+                        engine,
+                        protocol: protocol.to_owned(),
+                        format: target::INTERFACE.to_owned(),
+                    });
+                    continue;
+                }
                 for protocol in &self.protocols {
                     for format in &self.formats {
-                        let engine = engines.named(engine)?;
                         once.push(Wish { round, engine, protocol: protocol.clone(), format: format.clone() });
                     }
                 }

@@ -21,6 +21,7 @@ use crate::report;
 use crate::result::Status;
 use crate::servers::{self, Binaries};
 use crate::store::Store;
+use crate::target::Origin;
 
 /// One climb to be made.
 #[derive(Clone, Debug)]
@@ -153,7 +154,8 @@ pub fn run(run: &Run<'_>, json: bool, stop: &Arc<AtomicBool>, tell: &mut dyn FnM
         .out
         .clone()
         .unwrap_or_else(|| Path::new("lab-results").join(format!("{}-{}", run.name, host::compact_utc_now())));
-    let place = Place::enter(run.host_namespace, run.server_cores, &directory)?;
+    let stay = run.host_namespace || run.wishes.iter().any(runs_already);
+    let place = Place::enter(stay, run.server_cores, &directory)?;
     let top = *run.ascent.plateaus.last().context("a climb has a plateau")?;
     for engine in &seen {
         place
@@ -191,6 +193,21 @@ pub fn run(run: &Run<'_>, json: bool, stop: &Arc<AtomicBool>, tell: &mut dyn FnM
     outcome(&rows)
 }
 
+/// The program of an engine; nothing for a server of one's own, which has a command or runs already.
+fn program<'a>(binaries: &'a Binaries, engine: &Engine) -> Result<&'a Path> {
+    match binaries.get(&engine.name) {
+        Some(path) => Ok(path),
+        None if engine.own.is_some() => Ok(Path::new("")),
+        None => anyhow::bail!("engine {} was not built", engine.name),
+    }
+}
+
+/// Whether a wish is for a server that runs already, which is not in a namespace that this run makes.
+fn runs_already(wish: &Wish<'_>) -> bool {
+    let origin = wish.engine.own.as_ref().and_then(|own| own.origin().ok());
+    matches!(origin, Some(Origin::Process(_) | Origin::Container(_)))
+}
+
 /// How a run ended when nothing was in its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -216,7 +233,7 @@ fn climbs(
     for (index, wish) in (0..).zip(&run.wishes) {
         let launch = Launch {
             engine: wish.engine,
-            server: binaries.get(&wish.engine.name).context("the engine was not built")?,
+            server: program(binaries, wish.engine)?,
             server_cpus: &place.cpus.server,
             lab: &lab,
             holder_cpus: &place.cpus.generator,

@@ -77,11 +77,10 @@ pub struct Args {
 pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
     let mut scenario = match Any::load(&args.scenario)? {
         Any::Trials(scenario) => *scenario,
-        Any::Climbs(scenario) => {
-            let says = format!(
-                "scenario {} climbs; flame graphs are taken of trials, as those of demo and peak",
-                scenario.name
-            );
+        other => {
+            let name = other.about().0;
+            let says =
+                format!("scenario {name} has no trials; flame graphs are taken of these, as those of demo and peak");
             return Err(Failure::Usage(says).into());
         }
     };

@@ -19,6 +19,8 @@ use crate::climb::window::Chatter;
 use crate::engines::{Engine, Engines};
 use crate::failure::{Failure, exit};
 use crate::scenario::{VoidsPart, WorkloadPart};
+use crate::target;
+use crate::target::arguments::Arguments;
 
 /// Hold connected users on one engine, and measure what each of them costs.
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,7 @@ use crate::scenario::{VoidsPart, WorkloadPart};
   lab hold -c 500000 -e mio --plan-only                what that would take on this box, and what is in the way
   lab hold -c 100000 -e tokio --active 0.05 --rate-per-user 1    and 5 % of them chatter
   lab hold -c 20000 -e mio --hold 5 --json | jq '.climbs[0].slopes'
+  lab hold -c 10000 --server 'nginx -c my.conf' --address 127.0.0.1:8080 --request 'GET /'   a server of your own
 
 The run lives in a network namespace of its own (root, or a user namespace), with its own ports and without conntrack.
 Exit codes: 0 held, 1 the engine lost users or a reply was wrong, 2 usage, 3 this box cannot do it (the sentence names
@@ -107,6 +110,8 @@ pub struct Args {
     /// Print the result, or the plan, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    own: Arguments,
 }
 
 /// Runs `lab hold`.
@@ -115,16 +120,23 @@ pub struct Args {
 /// Usage failures for values out of range, environment failures with the limit that is in the way, void when interrupted.
 pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
     args.check()?;
-    let engines = Engines::load(args.engines.as_deref())?;
-    let engine = engines.named(&args.engine)?;
+    let mut engines = Engines::load(args.engines.as_deref())?;
+    let own = args.own.own()?;
+    let name = own.as_ref().map_or(&args.engine, |own| &own.name).clone();
+    let asked = own.as_ref().and_then(|own| own.protocol());
+    own.map_or(Ok(()), |own| engines.add(own))?;
+    let engine = engines.named(&name)?;
     if args.plan_only {
         return plan_only(args, engine);
     }
-    let wish =
-        Wish { round: 1, engine, protocol: args.protocol.name().to_owned(), format: args.format.name().to_owned() };
+    let (protocol, format) = match asked {
+        Some(protocol) => (protocol, target::INTERFACE),
+        None => (args.protocol.name(), args.format.name()),
+    };
+    let wish = Wish { round: 1, engine, protocol: protocol.to_owned(), format: format.to_owned() };
     let run = Run {
-        name: format!("hold-{}", args.engine),
-        question: format!("What do {} connected users cost on {}?", args.connections, args.engine),
+        name: format!("hold-{name}"),
+        question: format!("What do {} connected users cost on {name}?", args.connections),
         wishes: vec![wish],
         ascent: args.ascent(),
         spread: args.spread,

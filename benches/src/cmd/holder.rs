@@ -47,6 +47,9 @@ pub struct Args {
     /// Seed of payloads
     #[arg(long)]
     seed: u64,
+    /// What a server of one's own is asked, as JSON
+    #[arg(long, value_name = "JSON")]
+    ask: Option<String>,
 }
 
 /// Runs `lab holder`.
@@ -62,11 +65,18 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
         _ => Kind::Note { add_share: args.add_share, page: args.page },
     };
     let host = args.target.to_string();
-    let workload = Workload::new(args.protocol, args.format, &kind, args.payload_bytes, &host, args.seed);
+    let workload = match &args.ask {
+        Some(told) => {
+            let ask = super::load::told_ask(told)?;
+            Workload::of_exchange(ask.framing(), ask.exchange(&host)?)
+        }
+        None => Workload::new(args.protocol, args.format, &kind, args.payload_bytes, &host, args.seed),
+    };
     // The plan has seen to it that the limit is enough.
     host::raise_fd_limit(0).map_err(|refusal| Failure::Environment(refusal.to_string()))?;
     let spec = Spec {
         target: args.target,
+        spread: None,
         sources: args.sources.clone(),
         connections: 0,
         active_share: 1.0,

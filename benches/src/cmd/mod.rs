@@ -8,4 +8,5 @@ pub mod list;
 pub mod load;
 pub mod report;
 pub mod run;
+pub mod warden;
 pub mod wire;

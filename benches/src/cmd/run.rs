@@ -9,10 +9,10 @@ use anyhow::Result;
 use crate::climb;
 use crate::climb::progress::{Progress, Show};
 use crate::climb::session::Outcome;
-use crate::engines::Engines;
 use crate::failure::exit;
 use crate::scenario::Any;
 use crate::session::{self, Options};
+use crate::spread;
 
 /// Measure a scenario: a TOML file, or the name of a built-in one (see `lab list`).
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,8 @@ use crate::session::{self, Options};
   lab run peak                                  a built-in scenario
   lab run my.toml --rounds 9 --out results/a    a file of yours, more rounds, your directory
   lab run http --json > summary.json
+  lab run own --server 'nginx -c my.conf' --address 127.0.0.1:8080 --request 'GET /' --rate 2000   a server of yours
+  lab run http --only mio --pid 4711 --address 127.0.0.1:8080 --request 'GET /notes'   beside an engine
   lab run ccu-curve --only mio,ring --users 10000,50000,100000   a scenario that climbs, fewer engines and plateaus
 
 Exit codes: 0 measured, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or nothing counts.")]
@@ -51,9 +53,14 @@ fn measure(scenario: Any, options: &Options, stop: &Arc<AtomicBool>) -> Result<E
             session::run(*scenario, options, stop)?;
             Ok(ExitCode::SUCCESS)
         }
+        Any::Spreads(mut scenario) => {
+            scenario.apply(options)?;
+            spread::session::run(&scenario, options, stop)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Any::Climbs(mut scenario) => {
             scenario.apply(options)?;
-            let engines = Engines::load(options.engines.as_deref())?;
+            let engines = options.all_engines(&scenario.targets)?;
             let run = scenario.run(&engines, options)?;
             let mut progress = Progress::new(Show::Auto);
             let ended = climb::session::run(&run, options.json, stop, &mut |moment| progress.tell(moment));

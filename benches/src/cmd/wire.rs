@@ -94,8 +94,9 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
     }
     let mut scenario = match Any::load(&args.scenario)? {
         Any::Trials(scenario) => *scenario,
-        Any::Climbs(scenario) => {
-            let says = format!("scenario {} climbs; formats are compared by trials, as those of wire", scenario.name);
+        other => {
+            let name = other.about().0;
+            let says = format!("scenario {name} has no trials; formats are compared by these, as by those of wire");
             return Err(Failure::Usage(says).into());
         }
     };

@@ -65,8 +65,8 @@ pub(crate) fn open(
     Ok(established)
 }
 
-/// Starts one handshake.
-fn begin(target: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
+/// Starts one handshake; the socket takes bytes once it is established.
+pub(crate) fn begin(target: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
     let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
     sockopt::set_tcp_nodelay(&socket, true)?;

@@ -14,6 +14,8 @@ pub(crate) struct Flight {
     pub(crate) due: u64,
     /// When it was sent.
     pub(crate) sent: u64,
+    /// How often it was asked before, of another server.
+    pub(crate) attempt: u8,
 }
 
 /// State of one connection. Small, and without heap memory until it is used: a run holds many idle ones.

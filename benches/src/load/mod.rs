@@ -11,12 +11,14 @@
 //! Data flow: [`Spec`] → [`workload`] (pre-encoded requests) → one worker per CPU (sockets, pacing) →
 //! [`recorder`] (histograms, errors) → [`Outcome`], merged by adding.
 
+pub mod breaker;
 mod clock;
 mod connect;
 mod connection;
 mod opening;
 mod pacing;
 pub mod recorder;
+pub mod spread;
 pub mod summary;
 pub(crate) mod worker;
 pub mod workload;
@@ -31,6 +33,7 @@ pub use clock::Clock;
 pub use connect::ConnectError;
 pub use pacing::{Pacing, Shuffle};
 pub use recorder::{Latencies, Recorder};
+pub use spread::Spread;
 use worker::{Task, Turn, Worker};
 pub use workload::Workload;
 
@@ -51,6 +54,8 @@ pub const IN_FLIGHT_LIMIT: u32 = 1024;
 pub struct Spec {
     /// The server.
     pub target: SocketAddr,
+    /// Several servers in the place of `target`, which is the first of them; on one thread only.
+    pub spread: Option<Spread>,
     /// Addresses to connect from, in turn; empty leaves it to the kernel.
     pub sources: Vec<IpAddr>,
     /// Connections to hold, over all threads.
@@ -97,6 +102,8 @@ pub struct Outcome {
     pub ended_early: Option<String>,
     /// Connections that were still alive at the end of the window.
     pub alive: u32,
+    /// What was seen of several servers.
+    pub spread: Option<spread::Seen>,
 }
 
 impl Outcome {
@@ -230,11 +237,13 @@ fn sleep_until(deadline: u64, over: impl Fn() -> bool) -> bool {
 
 /// Adds up what the workers saw.
 fn merge(parts: impl Iterator<Item = worker::Finished>, schedule: Option<Schedule>) -> Outcome {
-    let mut whole = Outcome { recorder: Recorder::new(), measured: Duration::ZERO, ended_early: None, alive: 0 };
+    let mut whole =
+        Outcome { recorder: Recorder::new(), measured: Duration::ZERO, ended_early: None, alive: 0, spread: None };
     let mut end = 0;
     for part in parts {
         whole.recorder.add(&part.recorder);
         whole.alive += part.alive;
+        whole.spread = whole.spread.or(part.spread);
         whole.ended_early = whole.ended_early.or(part.ended_early);
         end = end.max(part.ended_at);
     }

@@ -8,9 +8,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use wire::Protocol;
-use wire::client::{OPENED, opening, parse_reply};
+use wire::client::{OPENED, parse_reply};
 
 use super::connect::ConnectError;
+use super::workload::Workload;
 
 /// Handshakes under way at a time, so that a server answers in batches and none waits long.
 const AT_ONCE: usize = 256;
@@ -24,12 +25,11 @@ const ANSWER_BYTES: usize = 4 << 10;
 /// On the first connection that is refused, or not answered within `timeout`.
 pub(crate) fn open(
     target: SocketAddr,
-    protocol: Protocol,
+    workload: &Workload,
     sockets: &[OwnedFd],
     timeout: Duration,
 ) -> Result<(), ConnectError> {
-    let mut bytes = Vec::new();
-    opening(protocol, &target.to_string(), &mut bytes);
+    let bytes = workload.opening(&target.to_string());
     if bytes.is_empty() {
         return Ok(());
     }
@@ -49,7 +49,7 @@ pub(crate) fn open(
             }
         }
         for socket in some {
-            answer(protocol, socket, deadline).map_err(|reason| fail(established, reason))?;
+            answer(workload.protocol, socket, deadline).map_err(|reason| fail(established, reason))?;
             established += 1;
         }
     }

@@ -20,6 +20,8 @@ const DIGITS: u8 = 3;
 /// Kinds of errors, few and fixed, so that rows of different runs compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ErrorKind {
+    /// Every server that could be asked is banned.
+    Banned,
     /// The server closed a connection.
     Closed,
     /// No free place to queue a request: the backlog of this generator is full.
@@ -40,6 +42,7 @@ impl ErrorKind {
     /// As rows name it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Banned => "banned",
             Self::Closed => "closed",
             Self::Overrun => "overrun",
             Self::Protocol => "protocol",
@@ -148,6 +151,8 @@ pub struct Recorder {
     pub completed: u64,
     /// Requests sent, warm-up included.
     pub sent: u64,
+    /// Connections that were opened again because the server had closed them behind a reply, as HTTP lets it.
+    pub reopened: u64,
     /// What went wrong, by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
     /// The first error in words, as an example of what the counts mean.
@@ -168,6 +173,7 @@ impl Recorder {
             lag: empty,
             completed: 0,
             sent: 0,
+            reopened: 0,
             errors: BTreeMap::new(),
             example: None,
         }
@@ -190,6 +196,7 @@ impl Recorder {
         }
         self.completed += other.completed;
         self.sent += other.sent;
+        self.reopened += other.reopened;
         for (kind, count) in &other.errors {
             *self.errors.entry(*kind).or_default() += count;
         }

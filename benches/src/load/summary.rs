@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::spread::Seen;
 use crate::result::Latency;
 
 /// One line of `lab load --events`.
@@ -30,6 +31,9 @@ pub struct Summary {
     pub completed: u64,
     /// Requests sent, warm-up included.
     pub sent: u64,
+    /// Connections that were opened again because the server had closed them behind a reply, as HTTP lets it.
+    #[serde(default)]
+    pub reopened: u64,
     /// Completed requests per second.
     pub rate: f64,
     /// Errors by kind.
@@ -48,6 +52,9 @@ pub struct Summary {
     /// Why the run ended before its time.
     #[serde(default)]
     pub ended_early: Option<String>,
+    /// What was seen of several servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Seen>,
     /// CPU-seconds of this process over the whole run, connecting included (getrusage(2)).
     pub cpu_seconds: f64,
     /// CPU-microseconds of this process per request sent, over the whole run.
@@ -63,6 +70,7 @@ impl Summary {
             measured_seconds: outcome.measured.as_secs_f64(),
             completed: record.completed,
             sent: record.sent,
+            reopened: record.reopened,
             rate: outcome.rate(),
             errors: outcome.errors(),
             example: record.example.clone(),
@@ -71,6 +79,7 @@ impl Summary {
             schedule_lag: record.lag.summary(),
             alive: outcome.alive,
             ended_early: outcome.ended_early.clone(),
+            spread: outcome.spread.clone(),
             cpu_seconds,
             cpu_us_per_request: cpu_seconds * 1e6 / record.sent.max(1) as f64,
         }

@@ -4,6 +4,9 @@
 //! `epoll_ctl`. A request is one `send`, a reply one `recv` (a read shorter than the buffer has drained the
 //! socket), and a turn of the loop one `epoll_pwait2` whose nanosecond time-out is the next due request.
 
+mod own;
+mod several;
+
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,12 +19,13 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::thread::CpuSet;
 
-use wire::client::{Reply, Request, parse_reply};
+use wire::client::{Mismatch, Reply, Request, parse_reply};
 
 use super::clock::Clock;
 use super::connection::{Connection, Flight};
 use super::pacing::{Arrivals, Pacing};
 use super::recorder::{ErrorKind, Recorder};
+use super::spread::{Remote, Seen, Spreading};
 use super::workload::Workload;
 use super::{Error, Schedule, Spec, connect, opening};
 
@@ -97,6 +101,7 @@ pub(crate) struct Finished {
     pub(crate) alive: u32,
     pub(crate) ended_early: Option<String>,
     pub(crate) ended_at: u64,
+    pub(crate) spread: Option<Seen>,
 }
 
 /// A worker with its connections. It can grow, and be given one load after the other.
@@ -118,6 +123,8 @@ pub(crate) struct Worker {
     next_id: u32,
     recorder: Recorder,
     outgoing: Vec<u8>,
+    /// Several servers, where there are.
+    spread: Option<Box<Spreading>>,
     /// The window, for what is recorded.
     window: (u64, u64),
     /// Whether due requests are still issued.
@@ -146,6 +153,7 @@ impl Worker {
             next_id: 1,
             recorder: Recorder::new(),
             outgoing: Vec::with_capacity(READ_BUFFER),
+            spread: spec.spread.as_ref().map(|spread| Box::new(Spreading::new(spread))),
             window: (u64::MAX, u64::MAX),
             issuing: true,
         })
@@ -160,9 +168,23 @@ impl Worker {
 
     /// New connections on which requests can be sent: with the protocol's handshake behind them where there is one.
     fn connect(&self, count: usize) -> Result<Vec<OwnedFd>, Error> {
+        if let Some(spread) = &self.spread {
+            return self.connect_to_all(spread, count);
+        }
         let sockets = connect::open(self.target, &self.sources, count, self.timeout)?;
-        opening::open(self.target, self.workload.protocol, &sockets, self.timeout)?;
+        opening::open(self.target, &self.workload, &sockets, self.timeout)?;
         Ok(sockets)
+    }
+
+    /// New connections to all servers, dealt out in turn.
+    fn connect_to_all(&self, spread: &Spreading, count: usize) -> Result<Vec<OwnedFd>, Error> {
+        let servers = spread.servers.len();
+        let share = |number: usize| count / servers + usize::from(number < count % servers);
+        let open = |(number, server): (usize, &Remote)| -> Result<std::vec::IntoIter<OwnedFd>, Error> {
+            Ok(connect::open(server.address, &self.sources, share(number), self.timeout)?.into_iter())
+        };
+        let mut parts = spread.servers.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok((0..count).filter_map(|place| parts[place % servers].next()).collect())
     }
 
     /// Opens `count` more connections and registers them.
@@ -331,6 +353,7 @@ impl Worker {
         self.next_active = 0;
         self.issuing = true;
         self.window = (schedule.window_start, schedule.window_end);
+        self.spread.iter_mut().for_each(|spread| spread.begin(schedule.start));
         let mut arrivals = Arrivals::new(task.pacing, schedule.start, task.phase, task.seed);
         let mut early = None;
         if task.pacing == Pacing::Closed {
@@ -354,6 +377,7 @@ impl Worker {
             alive,
             ended_early: early,
             ended_at,
+            spread: self.spread.as_ref().map(|spread| spread.seen()),
         })
     }
 
@@ -361,7 +385,7 @@ impl Worker {
     fn reason_to_end(&self, stop: &AtomicBool) -> Option<String> {
         if stop.load(Ordering::Relaxed) {
             Some("interrupted".to_owned())
-        } else if self.alive == 0 {
+        } else if self.alive == 0 && self.spread.is_none() {
             Some(format!("the server closed all {} connections", self.connections.len()))
         } else if self.task.request_limit.is_some_and(|limit| self.recorder.sent >= limit) {
             Some("the limit on requests was reached".to_owned())
@@ -372,6 +396,9 @@ impl Worker {
 
     /// Hands out the requests that are due, in turn over the connections; when the next one is.
     fn issue_due(&mut self, arrivals: &mut Arrivals, now: u64) -> u64 {
+        if self.spread.is_some() {
+            return self.issue_spread(arrivals, now);
+        }
         for _ in 0..SENDS_PER_TURN {
             if arrivals.next() > now {
                 break;
@@ -427,12 +454,16 @@ impl Worker {
     /// Writes the next request of the deck to the outgoing bytes.
     fn deal(&mut self, due: u64) -> Flight {
         let card = self.next_card;
-        self.next_card = if card + 1 == self.workload.deck.len() { 0 } else { card + 1 };
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
-        self.workload.deck[card].write(id, &mut self.outgoing);
+        if let Some(exchange) = &self.workload.exchange {
+            exchange.write(id, &mut self.outgoing);
+        } else {
+            self.next_card = if card + 1 == self.workload.deck.len() { 0 } else { card + 1 };
+            self.workload.deck[card].write(id, &mut self.outgoing);
+        }
         self.recorder.sent += 1;
-        Flight { id, card: card as u16, due, sent: due }
+        Flight { id, card: card as u16, due, sent: due, attempt: 0 }
     }
 
     /// Sends what may be in flight on a connection: the requests that wait for it, or in closed loop new ones.
@@ -450,6 +481,7 @@ impl Worker {
             self.backlog -= usize::from(!closed);
             let flight = Flight { sent: now, ..self.deal(due) };
             self.connections[index].flights.push_back(flight);
+            self.attempted(index);
         }
         if !self.outgoing.is_empty() {
             self.flush(index);
@@ -546,6 +578,9 @@ impl Worker {
 
     /// Takes every whole reply at the start of `bytes`; how many bytes they were.
     fn take_whole_replies(&mut self, index: usize, bytes: &[u8]) -> Result<usize, (ErrorKind, String)> {
+        if self.workload.exchange.is_some() {
+            return self.take_heard(index, bytes);
+        }
         let mut used = 0;
         let now = self.clock.now();
         while used < bytes.len() {
@@ -558,16 +593,25 @@ impl Worker {
             let Some(flight) = self.connections[index].land(reply.id) else {
                 return Err((ErrorKind::WrongReply, "a reply that no request asked for".to_owned()));
             };
-            self.account(flight, &reply, now);
+            self.account(index, flight, &reply, now);
         }
         Ok(used)
     }
 
     /// Checks a reply and records its times.
-    fn account(&mut self, flight: Flight, reply: &Reply<'_>, now: u64) {
+    fn account(&mut self, index: usize, flight: Flight, reply: &Reply<'_>, now: u64) {
         let request: &mut Request = &mut self.workload.deck[flight.card as usize];
-        if let Err(mismatch) = request.check(reply) {
-            let kind = if reply.status == 503 { ErrorKind::Rejected } else { ErrorKind::WrongReply };
+        let checked = request.check(reply);
+        self.record(index, flight, checked, reply.status, now);
+    }
+
+    /// Records the times of a reply that was right, or the error that it is.
+    fn record(&mut self, index: usize, flight: Flight, checked: Result<(), Mismatch>, status: u16, now: u64) {
+        let kind = if status == 503 { ErrorKind::Rejected } else { ErrorKind::WrongReply };
+        if self.hear_of(index, &flight, &checked, kind, now) {
+            return;
+        }
+        if let Err(mismatch) = checked {
             return self.recorder.error(kind, 1, || mismatch.to_string());
         }
         // Open loop counts requests that were due in the window, whenever their reply comes; closed loop has
@@ -592,6 +636,9 @@ impl Worker {
         }
         self.alive -= 1;
         self.backlog -= connection.waiting.len();
+        if self.spread.is_some() {
+            return self.lost_with(index, kind, example);
+        }
         let lost = mem::take(&mut connection.flights).len() + mem::take(&mut connection.waiting).len();
         // A lost connection is an error even when nothing was in flight on it.
         self.recorder.error(kind, lost.max(1) as u64, example);
@@ -604,8 +651,13 @@ impl Worker {
             let waits = |c: &Connection| !c.deaf && (!c.flights.is_empty() || !c.waiting.is_empty());
             worker.alive > 0 && worker.connections.iter().any(waits)
         };
-        while outstanding(self) && self.clock.now() < deadline && !stop.load(Ordering::Relaxed) {
-            self.turn(turn, deadline)?;
+        while (outstanding(self) || self.has_to_ask_again())
+            && self.clock.now() < deadline
+            && !stop.load(Ordering::Relaxed)
+        {
+            self.look_after_servers(self.clock.now());
+            while self.ask_again() {}
+            self.turn(turn, self.next_for_servers(deadline))?;
         }
         if stop.load(Ordering::Relaxed) {
             return Ok(());

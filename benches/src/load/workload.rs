@@ -3,7 +3,7 @@
 //! Encoding happens once, before the run, so that the generator's cost per request is a copy; the deck is
 //! varied (texts, pages), since one repeated message flatters branch predictors and caches.
 
-use wire::client::{Operation, Request};
+use wire::client::{Exchange, Operation, Request, opening};
 use wire::message::{ListNotes, Note};
 use wire::{Format, Protocol};
 
@@ -64,6 +64,8 @@ pub struct Workload {
     pub protocol: Protocol,
     /// The requests, in the order in which each worker deals them.
     pub deck: Vec<Request>,
+    /// The one request of a server of one's own; the deck is empty then.
+    pub exchange: Option<Exchange>,
 }
 
 impl Workload {
@@ -89,7 +91,24 @@ impl Workload {
                 Request::new(protocol, format, &operation, host)
             })
             .collect();
-        Self { protocol, deck }
+        Self { protocol, deck, exchange: None }
+    }
+
+    /// The one request of a server of one's own. `protocol` only says which handshake its connections begin with.
+    pub fn of_exchange(protocol: Protocol, exchange: Exchange) -> Self {
+        Self { protocol, deck: Vec::new(), exchange: Some(exchange) }
+    }
+
+    /// What each connection to `host` begins with; empty without a handshake.
+    pub(crate) fn opening(&self, host: &str) -> Vec<u8> {
+        match &self.exchange {
+            Some(exchange) => exchange.opening().to_vec(),
+            None => {
+                let mut bytes = Vec::new();
+                opening(self.protocol, host, &mut bytes);
+                bytes
+            }
+        }
     }
 }
 

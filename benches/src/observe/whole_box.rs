@@ -79,11 +79,19 @@ impl BoxProbe {
     /// # Errors
     /// [`ProbeError`]; a participant that has ended is [`ProbeError::Gone`].
     pub fn read(&mut self) -> Result<BoxReading, ProbeError> {
+        self.read_beside(0)
+    }
+
+    /// [`read`](Self::read) beside a group of processes that has used `others_ns` of CPU time so far and takes part too.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_beside(&mut self, others_ns: u64) -> Result<BoxReading, ProbeError> {
         let listen_overflows = counter(&mut self.netstat, "TcpExt", "ListenOverflows")?;
         let retransmits = counter(&mut self.snmp, "Tcp", "RetransSegs")?;
         let stat = self.stat.read()?;
         let at = Instant::now();
-        let mut participants_ns = 0;
+        let mut participants_ns = others_ns;
         for (pid, clock) in &self.participants {
             participants_ns += clock.now_ns().map_err(|source| clock_error(*pid, source))?;
         }

@@ -14,6 +14,7 @@ mod plots;
 mod prom;
 pub mod read;
 pub mod rows;
+pub mod spread;
 mod svg;
 mod table;
 mod words;
@@ -124,6 +125,7 @@ impl<'a> Report<'a> {
         if matrix.cells.is_empty() && !flames.graphs.is_empty() {
             verdict.headline = flames.headline();
         }
+        verdict.notes.extend(own_servers(run));
         let ended = |status| run.trials.iter().filter(|trial| trial.status == status).count();
         let counts = Counts {
             rows: run.trials.len(),
@@ -140,6 +142,30 @@ impl<'a> Report<'a> {
         let calculator = planned.map_or_else(Vec::new, |planned| calculator::lines(planned, &codec::curves(&matrix)));
         Self { run, matrix, verdict, rows, counts, shares, calculator, flames }
     }
+}
+
+/// What each server of one's own is, and what it was asked, in a sentence each: a comparison with engines that were asked
+/// something else must say so.
+fn own_servers(run: &Run) -> Vec<String> {
+    let mut notes = Vec::new();
+    for trial in run.trials.iter().filter(|trial| trial.twin_of.is_none()) {
+        let Some(own) = trial.ready["own"].as_str() else { continue };
+        let processes = trial.ready["processes"].as_array().map_or(0, Vec::len);
+        let group = trial.ready["control_group"].as_str();
+        let measured = match group {
+            Some(group) => format!("the control group {group}"),
+            None => format!("its {processes} process(es)"),
+        };
+        let placed = match trial.ready["cpus_allowed"].as_str() {
+            Some(cpus) => format!("; it ran before the lab, on CPUs {cpus}, and is the same process in every round"),
+            None => String::new(),
+        };
+        let note = format!("{} is {own}; CPU, memory and system calls are those of {measured}{placed}", trial.engine);
+        if !notes.iter().any(|known: &String| known.split("; ").next() == note.split("; ").next()) {
+            notes.push(note);
+        }
+    }
+    notes
 }
 
 /// Reads the result directory `directory` and writes `report.md`, `report.html` and `lab.prom` into it.

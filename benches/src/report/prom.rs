@@ -101,11 +101,11 @@ fn bands(report: &Report, scenario: &str, text: &mut String) {
     }
 }
 
-fn head(text: &mut String, name: &str, help: &str) {
+pub(super) fn head(text: &mut String, name: &str, help: &str) {
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
 }
 
 /// A label value, escaped as the format wants it.
-fn label(value: &str) -> String {
+pub(super) fn label(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
