@@ -65,6 +65,7 @@ async fn serve(shard: Shard, idle: Idle, ring: Option<Ring>) -> Result<(), Error
     let tasks = Tasks::new(handler, idle);
     let kernel_picks = ring.is_some();
     spawn(accept(listener, Rc::clone(&tasks), kernel_picks)).detach();
+    spawn(tasks.turns()).detach();
     life.idle(idle);
     life.ready(ring);
 

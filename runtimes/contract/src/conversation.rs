@@ -253,14 +253,20 @@ pub fn large_bodies(subject: &Subject) {
     }
 }
 
-/// `--max-in-flight` and `--max-connections` answer 503 and let the others be.
+/// `--limit-requests` and `--limit-connections` answer 503 and let the others be.
 pub fn limits(subject: &Subject) {
-    let args = ["--max-in-flight", "2", "--max-connections", "3"];
+    let args = ["--limit-requests", "fixed:2", "--limit-connections", "3"];
     let server = Server::speaking(subject, Protocol::Frame, Format::Raw, &args);
-    assert_eq!(server.ready["max_connections"], 3);
+    assert_eq!((&server.ready["max_connections"], &server.ready["limit_requests"]), (&3.into(), &"fixed:2".into()));
     let mut streams: Vec<_> = (0..3).map(|_| server.connect()).collect();
     let echo = Operation::Echo { payload: b"x".to_vec() };
-    let five = written(&vec![Request::new(Protocol::Frame, Format::Raw, &echo, ""); 5]);
+    let request = Request::new(Protocol::Frame, Format::Raw, &echo, "");
+    // New connections are looked at in one turn: what they ask in it is in flight together.
+    for stream in &mut streams {
+        stream.write_all(&written(std::slice::from_ref(&request))).expect("it reads");
+        assert_eq!(read_replies(stream, Protocol::Frame, 1, |_, _| {}), 1);
+    }
+    let five = written(&vec![request; 5]);
     for stream in &mut streams {
         stream.write_all(&five).expect("it reads");
         let mut served = 0;

@@ -31,7 +31,7 @@ macro_rules! tests {
                     refusals_end_the_connection, large_bodies, limits;
                 lifecycle: ready_line, counters_and_exit, drains_what_has_arrived, draining_is_bounded, port_taken,
                     usage_errors, descriptor_limit, shards;
-                tools: admin, curl, websockets, wrk;
+                tools: admin, curl, limiter, websockets, wrk;
             );
         }
     };

@@ -103,13 +103,16 @@ pub fn port_taken(subject: &Subject) {
 
 /// Wrong names and values: exit code 2, and the nearest right one.
 pub fn usage_errors(subject: &Subject) {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--protocol", "htp1", "--format", "raw"], "http1"),
         (&["--protocol", "frame", "--format", "protobuff"], "protobuf"),
         (&["--protocol", "frame", "--format", "raw", "--shard", "2"], "--shards"),
         (&["--protocol", "frame", "--format", "raw", "--shards", "0"], "1"),
         (&["--protocol", "frame", "--format", "raw", "--admin", "0.0.0.0:0"], "loopback"),
         (&["--protocol", "frame"], "--format"),
+        (&["--protocol", "frame", "--format", "raw", "--limit-requests", "fixed"], "aimd:MILLISECONDS"),
+        (&["--protocol", "frame", "--format", "raw", "--fault", "stal:1:1"], "stall:EVERY:MS"),
+        (&["--protocol", "frame", "--format", "raw", "--service-time", "1e9"], "from 0 to 100000"),
     ];
     for (args, hint) in cases {
         let (code, says) = failure(subject, "127.0.0.1:0", args);
@@ -121,7 +124,7 @@ pub fn usage_errors(subject: &Subject) {
 /// More connections than descriptors: exit code 3, value seen, value needed, knob.
 pub fn descriptor_limit(subject: &Subject) {
     let (code, says) =
-        failure(subject, "127.0.0.1:0", &[&FRAME_RAW[..], &["--max-connections", "4294967295"]].concat());
+        failure(subject, "127.0.0.1:0", &[&FRAME_RAW[..], &["--limit-connections", "4294967295"]].concat());
     assert_eq!(code, Some(3), "{says}");
     assert!(says.contains("4294967295") && says.contains("ulimit"), "{says}");
 }

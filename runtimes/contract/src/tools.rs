@@ -103,6 +103,77 @@ pub fn admin(subject: &Subject) {
     server.stop();
 }
 
+/// Requests that wait on different connections are in flight together: when a server that was stopped goes on and finds one on
+/// each of twenty, it serves as many as `--limit-requests` says and refuses others; afterwards nobody is refused who comes
+/// alone. The metrics of both gates say the same.
+pub fn limiter(subject: &Subject) {
+    let args = ["--limit-requests", "fixed:5", "--limit-connections", "20", "--admin", "127.0.0.1:0"];
+    let server = Server::speaking(subject, Protocol::Frame, Format::Raw, &args);
+    let mut request = Request::new(Protocol::Frame, Format::Raw, &Operation::Echo { payload: b"x".to_vec() }, "");
+    let mut bytes = Vec::new();
+    request.write(1, &mut bytes);
+    let mut streams: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    let mut ask = |stream: &mut TcpStream, send: bool| {
+        if send {
+            stream.write_all(&bytes).expect("it reads");
+        }
+        let mut buffer = [0; 256];
+        let mut length = 0;
+        loop {
+            length += stream.read(&mut buffer[length..]).expect("a reply");
+            if let Some(reply) = parse_reply(Protocol::Frame, &buffer[..length]).expect("well-formed") {
+                assert!(reply.status == 503 || request.check(&reply).is_ok(), "{reply:?}");
+                return reply.status;
+            }
+        }
+    };
+    // New connections are looked at in one turn, in which these come one after the other, so some may be refused. Afterwards
+    // each is alone.
+    for stream in &mut streams {
+        ask(stream, true);
+    }
+    for stream in &mut streams {
+        assert_eq!(ask(stream, true), 200);
+    }
+    let early = refused_so_far(&server);
+    server.signal(rustix::process::Signal::STOP);
+    for stream in &mut streams {
+        stream.write_all(&bytes).expect("20 bytes fit");
+    }
+    server.signal(rustix::process::Signal::CONT);
+    let statuses: Vec<u16> = streams.iter_mut().map(|stream| ask(stream, false)).collect();
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    assert!((5..20).contains(&served), "{statuses:?}");
+    for stream in &mut streams {
+        assert_eq!(ask(stream, true), 200);
+    }
+    let mut late = server.connect();
+    assert_eq!(ask(&mut late, false), 503);
+
+    let metrics = metrics(&server);
+    let lines = [
+        "highload_limiter_connections_limit 20".to_owned(),
+        "highload_limiter_connections_refused_total 1".to_owned(),
+        "highload_limiter_requests_limit{algorithm=\"fixed:5\"} 5".to_owned(),
+        format!("highload_limiter_requests_refused_total {}", early + 20 - served),
+    ];
+    for line in &lines {
+        assert!(metrics.contains(&format!("{line}\n")), "no `{line}` in:\n{metrics}");
+    }
+    server.stop();
+}
+
+fn metrics(server: &Server) -> String {
+    let admin = server.ready["admin"].as_str().expect("an admin address");
+    run("curl", &["-sS", "--fail", &format!("http://{admin}/metrics")])
+}
+
+fn refused_so_far(server: &Server) -> usize {
+    let metrics = metrics(server);
+    let count = metrics.lines().find_map(|line| line.strip_prefix("highload_limiter_requests_refused_total "));
+    count.expect("a counter").parse().expect("a number")
+}
+
 /// `thread;root;…;leaf samples`
 fn well_formed(line: &str) -> bool {
     line.rsplit_once(' ').is_some_and(|(stack, samples)| stack.contains(';') && samples.parse::<u64>().is_ok())

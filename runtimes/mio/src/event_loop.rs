@@ -51,6 +51,7 @@ pub(crate) fn run(shard: Shard) -> Result<(), Error> {
             }
             return Err(Error::system("epoll_wait")(error));
         }
+        state.buffers.handler.turn();
         // Those that had more to do when their turns were over: edges do not come twice.
         for key in std::mem::take(&mut state.more) {
             state.drive(key, true);

@@ -58,6 +58,7 @@ async fn serve(shard: Shard, idle: Idle, ring: Option<Ring>) -> Result<(), Error
     let (listener, mut stop, queue) = set_up().map_err(Error::system("setting up the listener"))?;
     let tasks = Tasks::new(handler, idle);
     monoio::spawn(accept(listener, Rc::clone(&tasks)));
+    monoio::spawn(tasks.turns());
     life.idle(idle);
     life.ready(ring);
 

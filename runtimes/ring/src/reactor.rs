@@ -132,6 +132,7 @@ impl<'ring> Reactor<'ring> {
         if !self.sends.silent.is_empty() {
             self.settle_silent(handler, &completions)?;
         }
+        handler.turn();
         for completion in &completions {
             self.handle(handler, *completion)?;
         }

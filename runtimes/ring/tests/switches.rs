@@ -67,7 +67,7 @@ fn usage() {
     }
 }
 
-/// The default of --max-connections follows the tables that connections take their places in: one of the process, one a
+/// The default of --limit-connections follows the tables that connections take their places in: one of the process, one a
 /// shard, one a ring.
 #[test]
 fn limits_follow_tables() {

@@ -19,7 +19,7 @@ use wire::{Format, Protocol, Status, limits};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind, Totals};
-use crate::{Engine, Error};
+use crate::{Engine, Error, LimitRequests};
 
 /// Requests served at a time; more are closed unanswered. One scraper, one person, one profile and a spare.
 const REQUESTS: usize = 4;
@@ -37,6 +37,16 @@ pub(crate) struct Labels {
     pub(crate) engine: Engine,
     pub(crate) protocol: Protocol,
     pub(crate) format: Format,
+    pub(crate) gates: Gates,
+}
+
+/// What the limiter's metrics say beside the counters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gates {
+    /// Connections held at most.
+    pub(crate) connections: u64,
+    /// What limits requests in flight.
+    pub(crate) requests: Option<LimitRequests>,
 }
 
 struct Admin {
@@ -171,7 +181,8 @@ fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
     }
     registry.register(Box::new(errors))?;
 
-    let Labels { engine, protocol, format } = admin.labels;
+    let Labels { engine, protocol, format, gates } = admin.labels;
+    limiter(&registry, &totals, gates)?;
     let info = Opts::new("highload_server_info", "Always 1; the labels say which server this is.")
         .const_label("engine", engine.name)
         .const_label("interface", engine.interface.name())
@@ -185,6 +196,36 @@ fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
     let mut body = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut body)?;
     Ok(body)
+}
+
+/// Both gates. Limits and requests in flight are sums over shards, since each shard limits its own.
+fn limiter(registry: &Registry, totals: &Totals, gates: Gates) -> prometheus::Result<()> {
+    let gauge = |opts: Opts, value: u64| {
+        let gauge = IntGauge::with_opts(opts)?;
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(Box::new(gauge))
+    };
+    let counter = |name: &str, help: &str, value: u64| {
+        let counter = IntCounter::new(name, help)?;
+        counter.inc_by(value);
+        registry.register(Box::new(counter))
+    };
+    let refused = |kind: ErrorKind| totals.errors[kind as usize];
+    let opts = Opts::new("highload_limiter_connections_limit", "First gate: connections held at most.");
+    gauge(opts, gates.connections)?;
+    let help = "First gate: connections that were told 503 and closed.";
+    counter("highload_limiter_connections_refused_total", help, refused(ErrorKind::BusyConnections))?;
+    let Some(algorithm) = gates.requests else { return Ok(()) };
+    let opts = Opts::new("highload_limiter_requests_limit", "Second gate: requests in flight at most, now.");
+    gauge(opts.const_label("algorithm", algorithm.to_string()), totals.requests_limit)?;
+    let help = "Requests in flight in the last turn of a shard that brought any.";
+    gauge(Opts::new("highload_limiter_requests_in_flight", help), totals.in_flight)?;
+    let help = "Second gate: requests let in.";
+    counter("highload_limiter_requests_admitted_total", help, totals.admitted)?;
+    let help = "Second gate: requests that were told 503.";
+    counter("highload_limiter_requests_refused_total", help, refused(ErrorKind::BusyInFlight))?;
+    let help = "Turns of shards that brought requests: admitted divided by these is the mean depth.";
+    counter("highload_limiter_turns_total", help, totals.turns)
 }
 
 /// Samples the CPU time of all threads. The sampling signal interrupts system calls: not for measured passes.

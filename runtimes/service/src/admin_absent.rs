@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wire::{Format, Protocol};
 
 use crate::counters::Counters;
-use crate::{Engine, Error};
+use crate::{Engine, Error, LimitRequests};
 
 /// What the metrics would be labelled with.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,15 @@ pub(crate) struct Labels {
     pub(crate) engine: Engine,
     pub(crate) protocol: Protocol,
     pub(crate) format: Format,
+    pub(crate) gates: Gates,
+}
+
+/// What the limiter's metrics would say.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "as above")]
+pub(crate) struct Gates {
+    pub(crate) connections: u64,
+    pub(crate) requests: Option<LimitRequests>,
 }
 
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {

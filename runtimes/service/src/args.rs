@@ -6,6 +6,9 @@ use std::num::NonZeroU32;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wire::{Format, Protocol};
 
+use crate::fault::Fault;
+use crate::limiter::LimitRequests;
+
 /// More shards than this are a typing error: no box has so many cores for one server.
 const SHARDS: i64 = 1_024;
 
@@ -43,14 +46,39 @@ pub struct Args {
     #[arg(long)]
     pub own_tables: bool,
 
-    /// Connections held at most, over all shards; further ones get status 503 and are closed
+    /// First gate: connections held at most, over all shards; further ones are told 503 and closed
     /// [default: what the file descriptor limit allows]
-    #[arg(long, value_name = "N")]
+    // The name that it had when it was the only gate still works.
+    #[arg(long = "limit-connections", alias = "max-connections", value_name = "N")]
     pub max_connections: Option<NonZeroU32>,
 
-    /// Requests whose reply is not yet with the kernel at most, shared evenly by the shards; further ones get status 503
-    #[arg(long, value_name = "N")]
-    pub max_in_flight: Option<NonZeroU32>,
+    /// Second gate: requests in flight at most, counted as they wait for the shard's thread; further ones are told 503
+    /// (Retry-After: 1) before their payload is looked at
+    ///
+    /// fixed:N      so many, shared evenly by the shards: the limit that `lab limit` measured; 0 refuses every request
+    /// aimd[:MS]    one more while a turn of the shard takes at most MS milliseconds (10), a tenth fewer when it takes longer
+    /// vegas        as many as hardly wait: the least latency, at the price of bursts
+    /// gradient2    as many as do not change the usual latency: for services that wait for others
+    #[arg(long, value_name = "ALGORITHM", verbatim_doc_comment)]
+    pub limit_requests: Option<LimitRequests>,
+
+    /// CPU time that every request takes beside its own work, in microseconds: a service that has something to do. Calibrated
+    /// at the start against the thread's CPU clock
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0.0, value_parser = service_time)]
+    pub service_time: f64,
+
+    /// Something that goes wrong on purpose, for tests of whoever measures; may be given several times. `runtimes/README.md`
+    /// lists the kinds: stall, throttle, drop, delay-accept, lie, early, spin, wrong-version, stop-answering
+    #[arg(long = "fault", value_name = "KIND", hide_short_help = true)]
+    pub faults: Vec<Fault>,
+}
+
+/// Longest `--service-time`: a tenth of a second a request.
+const SERVICE_TIME_US: f64 = 100_000.0;
+
+fn service_time(text: &str) -> Result<f64, String> {
+    let micros = text.parse().ok().filter(|micros| (0.0..=SERVICE_TIME_US).contains(micros));
+    micros.ok_or_else(|| format!("expected microseconds from 0 to {SERVICE_TIME_US}"))
 }
 
 // Possible values rather than FromStr alone, so that clap names the nearest right one.

@@ -14,9 +14,9 @@ pub enum ErrorKind {
     NotFound,
     /// A head, body, text or page over its limit.
     TooLarge,
-    /// Refused by `--max-in-flight`.
+    /// Refused by `--limit-requests`.
     BusyInFlight,
-    /// Refused by `--max-connections`.
+    /// Refused by `--limit-connections`.
     BusyConnections,
     /// The peer ended a connection in the middle of a request.
     Truncated,
@@ -52,6 +52,12 @@ pub struct Counters {
     pub(crate) requests: Count,
     pub(crate) bytes_in: Count,
     pub(crate) bytes_out: Count,
+    /// Requests that `--limit-requests` let in, and turns that brought any.
+    pub(crate) admitted: Count,
+    pub(crate) turns: Count,
+    /// The limit on requests in flight now, and how many there were in the last turn that brought any.
+    pub(crate) requests_limit: Gauge,
+    pub(crate) in_flight: Gauge,
     errors: [Count; ErrorKind::ALL.len()],
 }
 
@@ -64,7 +70,21 @@ impl Count {
         self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
     }
 
-    fn value(&self) -> u64 {
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A value with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -83,6 +103,10 @@ pub(crate) struct Totals {
     pub(crate) requests: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) admitted: u64,
+    pub(crate) turns: u64,
+    pub(crate) requests_limit: u64,
+    pub(crate) in_flight: u64,
     pub(crate) errors: [u64; ErrorKind::ALL.len()],
 }
 
@@ -95,6 +119,10 @@ impl Totals {
             totals.requests += shard.requests.value();
             totals.bytes_in += shard.bytes_in.value();
             totals.bytes_out += shard.bytes_out.value();
+            totals.admitted += shard.admitted.value();
+            totals.turns += shard.turns.value();
+            totals.requests_limit += shard.requests_limit.value();
+            totals.in_flight += shard.in_flight.value();
             for (total, error) in totals.errors.iter_mut().zip(&shard.errors) {
                 *total += error.value();
             }

@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// The file descriptor limit is too low for what was asked.
     #[error(
-        "--max-connections {asked} needs {needed} file descriptors, the limit is {limit}: raise it (ulimit -Hn, LimitNOFILE=) or ask for {}",
+        "--limit-connections {asked} needs {needed} file descriptors, the limit is {limit}: raise it (ulimit -Hn, LimitNOFILE=) or ask for {}",
         limit.saturating_sub(needed - asked)
     )]
     Descriptors {
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn descriptors() {
         let error = Error::Descriptors { asked: 30_000, needed: 30_064, limit: 20_000 };
-        let text = "--max-connections 30000 needs 30064 file descriptors, the limit is 20000: raise it (ulimit -Hn, LimitNOFILE=) or ask for 19936";
+        let text = "--limit-connections 30000 needs 30064 file descriptors, the limit is 20000: raise it (ulimit -Hn, LimitNOFILE=) or ask for 19936";
         assert_eq!(error.to_string(), text);
     }
 }

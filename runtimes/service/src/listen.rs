@@ -135,7 +135,7 @@ mod tests {
         let five_rings = Places::Registered { tables: 5 };
         assert_eq!(connections(&two, five_rings, 20_000).unwrap(), 10 * (20_000 - 80));
         assert_eq!(connections(&two, five_rings, u64::MAX).unwrap(), 10 * ((1 << 20) - 80));
-        assert!(connections(&args(&["--max-connections", "20000"]), Places::Descriptors, 20_000).is_err());
+        assert!(connections(&args(&["--limit-connections", "20000"]), Places::Descriptors, 20_000).is_err());
     }
 
     /// Accepted sockets do not wait to fill segments, though nobody sets that on them.

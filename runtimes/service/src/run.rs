@@ -12,11 +12,14 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::counters::{Counters, Totals};
-use crate::handler::{Handler, Limit};
+use crate::fault::Faults;
+use crate::handler::{Handler, Rules};
+use crate::limiter::{Connections, Gate};
 use crate::listen::{self, BACKLOG, Places};
 use crate::ring::Ring;
 use crate::store::Store;
 use crate::tables::OwnTables;
+use crate::work::Work;
 use crate::{Args, Error, Idle, Interface, admin};
 
 /// How long connections may take to end after the first signal: replies that a slow peer has not yet taken. Then they
@@ -145,7 +148,12 @@ pub fn run_with(
     let common = Common { counters, ready, draining: false.into(), ended: false.into(), ending: Mutex::new(()) };
     let common = Arc::new(common);
     if let Some(listener) = admin {
-        let labels = admin::Labels { engine, protocol: args.protocol, format: args.format };
+        let labels = admin::Labels {
+            engine,
+            protocol: args.protocol,
+            format: args.format,
+            gates: admin::Gates { connections, requests: args.limit_requests },
+        };
         admin::start(listener, labels, common.counters.clone())?;
     }
     stop_at_once_on_second_signal().map_err(Error::system("installing signal handlers"))?;
@@ -184,12 +192,18 @@ fn shards(
     common: &Arc<Common>,
 ) -> Result<Vec<Shard>, Error> {
     let count = listeners.len();
-    let limit = Limit::new(connections);
-    let in_flight = args.max_in_flight.map_or(u64::MAX, |max| u64::from(max.get()).div_ceil(count as u64));
+    let connections = Connections::new(connections);
+    let work = Work::calibrated(args.service_time * 1e3 + crate::fault::spin_ns(&args.faults));
     let shard = |(index, listener)| {
         let counters = Arc::clone(&common.counters[index]);
         let store = Store::new(index, count);
-        let handler = Handler::new(args.protocol, args.format, store, counters, limit.clone(), in_flight);
+        let rules = Rules {
+            connections: connections.clone(),
+            gate: Gate::new(args.limit_requests, count as u64, &counters),
+            work,
+            faults: Faults::new(&args.faults),
+        };
+        let handler = Handler::new(args.protocol, args.format, store, counters, rules);
         let stop = stop_signal().map_err(Error::system("installing signal handlers"))?;
         Ok(Shard { listener, stop, handler, life: Life(Arc::clone(common)) })
     };
@@ -241,7 +255,9 @@ fn ready_line(
         "shards": args.shards,
         "own_tables": args.own_tables,
         "max_connections": connections,
-        "max_in_flight": args.max_in_flight,
+        "limit_requests": args.limit_requests.map(|limit| limit.to_string()),
+        "service_time_us": args.service_time,
+        "faults": args.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "backlog": BACKLOG,
         "idle": Value::Null,
     }))

@@ -7,7 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use service::{Handler, Next};
+use service::{Handler, LimitRequests, Next};
 use wire::client::{self, Operation, Request};
 use wire::{Format, Protocol};
 
@@ -45,7 +45,10 @@ static COUNTING: Counting = Counting;
 const REQUESTS: u64 = 1_500;
 
 fn allocations(protocol: Protocol, format: Format, operation: &Operation) -> u64 {
-    let mut handler = Handler::alone(protocol, format);
+    allocations_of(Handler::alone(protocol, format), protocol, format, operation)
+}
+
+fn allocations_of(mut handler: Handler, protocol: Protocol, format: Format, operation: &Operation) -> u64 {
     let mut connection = handler.admit().expect("no limit");
     let mut bytes = Vec::new();
     let mut out = Vec::new();
@@ -59,6 +62,7 @@ fn allocations(protocol: Protocol, format: Format, operation: &Operation) -> u64
             assert_eq!(handler.feed(&mut connection, &bytes, &mut out), Next::Read);
             assert!(!out.is_empty());
             handler.flushed(&mut connection, out.len(), true);
+            handler.turn();
         }
     };
     serve();
@@ -82,6 +86,19 @@ fn none_per_request() {
                 let count = allocations(protocol, format, operation);
                 assert!(count < 50, "{protocol} {format} {operation:?}: {count} in {REQUESTS} requests");
             }
+        }
+    }
+}
+
+/// Neither does a refusal, nor a limit that follows the load.
+#[test]
+fn none_with_a_limit() {
+    let operation = Operation::ListNotes { offset: 20, limit: 10 };
+    for protocol in Protocol::ALL {
+        for limit in [LimitRequests::Fixed(0), LimitRequests::Fixed(8), LimitRequests::Vegas] {
+            let handler = Handler::alone_limited(protocol, Format::Json, limit);
+            let count = allocations_of(handler, protocol, Format::Json, &operation);
+            assert!(count < 50, "{protocol} {limit}: {count} in {REQUESTS} requests");
         }
     }
 }

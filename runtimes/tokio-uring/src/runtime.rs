@@ -45,6 +45,7 @@ async fn serve(shard: Shard, idle: Idle, ring: Ring) -> Result<(), Error> {
     let queue = set_up().map_err(Error::system("setting up the listener"))?;
     let tasks = Tasks::new(handler, idle);
     let accepting = tokio_uring::spawn(accept(TcpListener::from_std(listener), Rc::clone(&tasks)));
+    tokio_uring::spawn(tasks.turns());
     life.idle(idle);
     life.ready(Some(ring));
 

@@ -31,6 +31,7 @@ async fn serve(shard: Shard, idle: Idle) -> Result<(), Error> {
     let (listener, mut stop, queue) = set_up().map_err(Error::system("setting up the listener"))?;
     let tasks = Tasks::new(handler, idle);
     spawn_local(accept(listener, Rc::clone(&tasks)));
+    spawn_local(tasks.turns());
     life.idle(idle);
     life.ready(None);
 

@@ -13,14 +13,16 @@ mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use wire::message::{AddNote, ListNotes};
 use wire::{Format, Protocol, Status, limits};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind};
+use crate::fault::Faults;
+use crate::limiter::{Admitted, Connections, Gate, LimitRequests};
 use crate::store::Store;
+use crate::work::Work;
 
 /// Bytes that an engine reads at once. 64 KiB hold every request of the usual scenarios whole, and stay in the second-level cache.
 pub const READ_BYTES: usize = 64 << 10;
@@ -51,8 +53,8 @@ pub struct Connection {
     pending: Vec<u8>,
     /// Bytes that `pending` must hold before parsing it again makes sense. Below 4 GiB, as every limit is.
     needed: u32,
-    /// Requests answered since the last flush.
-    unflushed: u32,
+    /// Its requests in flight.
+    admitted: Admitted,
     /// `100 Continue` has been sent for the pending request.
     continued: bool,
     /// The WebSocket handshake is over.
@@ -75,6 +77,7 @@ impl Connection {
 pub struct Handler {
     protocol: Protocol,
     shard: Parts,
+    faults: Option<Box<Faults>>,
 }
 
 /// The parts that all protocols use.
@@ -87,21 +90,28 @@ struct Parts {
     /// Payloads of WebSocket frames without their masks, one at a time.
     unmasked: Vec<u8>,
     counters: Arc<Counters>,
-    connections: Limit,
-    in_flight: u64,
-    in_flight_max: u64,
+    connections: Connections,
+    gate: Gate,
+    work: Work,
 }
 
-/// Connections over all shards.
-#[derive(Clone, Debug)]
-pub(crate) struct Limit {
-    open: Arc<AtomicU64>,
-    max: u64,
+/// What of a handler the server's arguments decide.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// The first gate.
+    pub(crate) connections: Connections,
+    /// The second gate.
+    pub(crate) gate: Gate,
+    /// What every request costs beside its own work.
+    pub(crate) work: Work,
+    /// What goes wrong on purpose.
+    pub(crate) faults: Option<Box<Faults>>,
 }
 
-impl Limit {
-    pub(crate) fn new(max: u64) -> Limit {
-        Limit { open: Arc::default(), max }
+impl Rules {
+    /// Everyone is let in, nothing is added, nothing goes wrong.
+    pub(crate) fn none() -> Rules {
+        Rules { connections: Connections::new(u64::MAX), gate: Gate::open(), work: Work::none(), faults: None }
     }
 }
 
@@ -122,6 +132,12 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// No place among the requests in flight. A sentence that is always the same: refusing must be cheap.
+    fn full() -> Refusal {
+        let says = "too many requests are in flight (--limit-requests): try again in a second";
+        Refusal { status: Status::Busy, kind: ErrorKind::BusyInFlight, says: Cow::Borrowed(says) }
+    }
+
     fn new(status: Status, says: impl Into<Cow<'static, str>>) -> Refusal {
         let kind = match status {
             Status::NotFound | Status::MethodNotAllowed | Status::UpgradeRequired => ErrorKind::NotFound,
@@ -134,7 +150,7 @@ impl Refusal {
 }
 
 /// How far one step of parsing got.
-enum Step {
+pub(crate) enum Step {
     /// A request took this many bytes and is answered.
     Served(usize),
     /// A request took this many bytes, is answered, and was the last.
@@ -144,15 +160,15 @@ enum Step {
 }
 
 impl Handler {
-    /// A handler for shard `shard` of `shards`, which answers at most `in_flight_max` requests between flushes.
+    /// The handler of one shard.
     pub(crate) fn new(
         protocol: Protocol,
         format: Format,
         store: Store,
         counters: Arc<Counters>,
-        connections: Limit,
-        in_flight_max: u64,
+        rules: Rules,
     ) -> Handler {
+        let Rules { connections, gate, work, faults } = rules;
         let shard = Parts {
             format,
             store,
@@ -161,22 +177,30 @@ impl Handler {
             unmasked: Vec::new(),
             counters,
             connections,
-            in_flight: 0,
-            in_flight_max,
+            gate,
+            work,
         };
-        Handler { protocol, shard }
+        Handler { protocol, shard, faults }
     }
 
     /// A handler of its own, without limits: for benches and tests of codecs and framings.
     pub fn alone(protocol: Protocol, format: Format) -> Handler {
-        Handler::new(protocol, format, Store::new(0, 1), Arc::default(), Limit::new(u64::MAX), u64::MAX)
+        Handler::new(protocol, format, Store::new(0, 1), Arc::default(), Rules::none())
+    }
+
+    /// [`Handler::alone`] with the second gate.
+    pub fn alone_limited(protocol: Protocol, format: Format, limit: LimitRequests) -> Handler {
+        let counters = Arc::<Counters>::default();
+        let rules = Rules { gate: Gate::new(Some(limit), 1, &counters), ..Rules::none() };
+        Handler::new(protocol, format, Store::new(0, 1), counters, rules)
     }
 
     /// Admits an accepted connection; `None` when there are too many: write [`Handler::refusal`] and close it.
     pub fn admit(&mut self) -> Option<Connection> {
-        let Limit { open, max } = &self.shard.connections;
-        if open.fetch_add(1, Ordering::Relaxed) >= *max {
-            open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(faults) = &self.faults {
+            faults.accepting();
+        }
+        if !self.shard.connections.take() {
             self.shard.counters.error(ErrorKind::BusyConnections);
             return None;
         }
@@ -186,7 +210,7 @@ impl Handler {
 
     /// What a connection over the limit is told.
     pub fn refusal(&mut self, out: &mut Vec<u8>) {
-        let says = format!("{} connections are open, which is --max-connections", self.shard.connections.max);
+        let says = format!("{} connections are open, which is --limit-connections", self.shard.connections.limit());
         let refusal = Refusal::new(Status::Busy, says);
         self.shard.clock.tick();
         match self.protocol {
@@ -205,6 +229,15 @@ impl Handler {
     pub fn feed(&mut self, connection: &mut Connection, bytes: &[u8], out: &mut Vec<u8>) -> Next {
         self.shard.counters.bytes_in.add(bytes.len() as u64);
         self.shard.clock.tick();
+        self.shard.gate.serving();
+        let admitted = self.shard.gate.admitted();
+        let next = self.feed_whole(connection, bytes, out);
+        self.shard.gate.served(admitted);
+        next
+    }
+
+    /// [`Handler::feed`] on what was kept of earlier bytes and these.
+    fn feed_whole(&mut self, connection: &mut Connection, bytes: &[u8], out: &mut Vec<u8>) -> Next {
         if connection.pending.is_empty() {
             let (used, next) = self.serve(connection, bytes, out);
             if next != Next::Close {
@@ -234,11 +267,17 @@ impl Handler {
                 return (used, Next::Again);
             }
             let rest = &bytes[used..];
-            let step = match self.protocol {
+            let (start, requests) = (out.len(), self.shard.counters.requests.value());
+            let mut step = match self.protocol {
                 Protocol::Frame => frame::step(&mut self.shard, connection, rest, out),
                 Protocol::Http1 => http1::step(&mut self.shard, connection, rest, out),
                 Protocol::WebSocket => websocket::step(&mut self.shard, connection, rest, out),
             };
+            if let Some(faults) = &mut self.faults
+                && self.shard.counters.requests.value() != requests
+            {
+                step = faults.strike(self.protocol, step, out, start);
+            }
             match step {
                 Step::Served(length) => used += length,
                 Step::Last(length) => return (used + length, Next::Close),
@@ -255,17 +294,27 @@ impl Handler {
     pub fn flushed(&mut self, connection: &mut Connection, bytes: usize, all: bool) {
         self.shard.counters.bytes_out.add(bytes as u64);
         if all {
-            self.shard.in_flight -= u64::from(connection.unflushed);
-            connection.unflushed = 0;
+            self.shard.gate.flushed(&mut connection.admitted);
         }
+    }
+
+    /// Begins a turn: the engine has asked what is ready, and serves next what the answer was. Requests that are fed until
+    /// the next turn are in flight together; see `limiter`. Where nothing is limited this need not be said.
+    pub fn turn(&mut self) {
+        self.shard.gate.turn();
+    }
+
+    /// Whether requests in flight are limited, so that turns matter.
+    pub fn counts_turns(&self) -> bool {
+        self.shard.gate.limits()
     }
 
     /// Ends a connection. `failed` when reading or writing did; an end amid a request is found out here.
     pub fn closed(&mut self, connection: Connection, failed: bool) {
-        let Connection { pending, unflushed, fragments, .. } = connection;
-        self.shard.in_flight -= u64::from(unflushed);
+        let Connection { pending, mut admitted, fragments, .. } = connection;
+        self.shard.gate.flushed(&mut admitted);
         self.shard.counters.closed.add(1);
-        self.shard.connections.open.fetch_sub(1, Ordering::Relaxed);
+        self.shard.connections.give_back();
         if failed {
             self.shard.counters.error(ErrorKind::Io);
         } else if !pending.is_empty() || fragments.is_some() {
@@ -283,13 +332,10 @@ impl Parts {
     /// Takes a place among the requests in flight.
     fn take_place(&mut self, connection: &mut Connection) -> Result<(), Refusal> {
         self.counters.requests.add(1);
-        if self.in_flight >= self.in_flight_max {
-            let says =
-                format!("{} requests are in flight, which is this shard's share of --max-in-flight", self.in_flight);
-            return Err(Refusal::new(Status::Busy, says));
+        if !self.gate.take(&mut connection.admitted) {
+            return Err(Refusal::full());
         }
-        self.in_flight += 1;
-        connection.unflushed += 1;
+        self.work.perform();
         Ok(())
     }
 

@@ -92,7 +92,7 @@ fn every_cut() {
             let every: Vec<usize> = (0..bytes.len()).collect();
             let (out, _) = feed(&mut handler, &bytes, &every);
             check_replies(protocol, &mut requests, &out);
-            assert_eq!(handler.shard.in_flight, 0);
+            assert_eq!(handler.shard.gate.unflushed(), 0);
         }
     }
 }
@@ -223,19 +223,21 @@ fn frame_refusals() {
     assert_eq!((reply.id, reply.status, close), (Some(77), 413, true));
 }
 
-/// Requests beyond the limit between two flushes are refused with 503; after the flush there is room again.
+/// Requests beyond the limit are refused with 503 until their turn is over and the replies are flushed.
 #[test]
 fn in_flight_limit() {
-    let mut handler = Handler::alone(Protocol::Frame, Format::Raw);
-    handler.shard.in_flight_max = 3;
+    let mut handler = Handler::alone_limited(Protocol::Frame, Format::Raw, LimitRequests::Fixed(3));
     let request = Request::new(Protocol::Frame, Format::Raw, &Operation::Echo { payload: b"x".to_vec() }, "");
     let mut bytes = Vec::new();
     for id in 0..5 {
         request.write(id, &mut bytes);
     }
     let mut connection = handler.admit().unwrap();
-    for _ in 0..2 {
+    for expected in [[200, 200, 200, 503, 503], [503; 5], [200, 200, 200, 503, 503]] {
         let mut out = Vec::new();
+        if expected[0] == 200 {
+            handler.turn();
+        }
         assert_eq!(handler.feed(&mut connection, &bytes, &mut out), Next::Read);
         let mut statuses = Vec::new();
         let mut rest = &out[..];
@@ -243,8 +245,37 @@ fn in_flight_limit() {
             statuses.push(reply.status);
             rest = &rest[reply.consumed..];
         }
-        assert_eq!(statuses, [200, 200, 200, 503, 503]);
+        assert_eq!(statuses, expected);
         handler.flushed(&mut connection, out.len(), true);
+    }
+}
+
+/// A full gate answers every request of every protocol with 503 and its id, says over HTTP when to come back, and leaves the
+/// connection open; a WebSocket's message is refused by its head, however its payload would read.
+#[test]
+fn full_gate() {
+    for protocol in Protocol::ALL {
+        for format in Format::ALL {
+            let requests = requests(protocol, format);
+            let bytes = opened(protocol, &requests);
+            let mut handler = Handler::alone_limited(protocol, format, LimitRequests::Fixed(0));
+            let (out, close) = feed(&mut handler, &bytes, &[]);
+            assert!(!close);
+            let mut rest = &out[..];
+            let mut ids = Vec::new();
+            while let Some(reply) = client::parse_reply(protocol, rest).unwrap() {
+                let head = String::from_utf8_lossy(&rest[..reply.consumed]).into_owned();
+                rest = &rest[reply.consumed..];
+                if reply.status != client::OPENED {
+                    assert_eq!(reply.status, 503);
+                    assert_eq!(head.contains("Retry-After: 1\r\n"), protocol == Protocol::Http1, "{head}");
+                    ids.extend(reply.id);
+                }
+            }
+            let expected: &[u32] = if protocol == Protocol::Http1 { &[] } else { &[0, 1, 2, 3, 4] };
+            assert_eq!((ids.as_slice(), rest), (expected, &b""[..]));
+            assert_eq!(handler.shard.counters.requests.value(), 5);
+        }
     }
 }
 
@@ -252,7 +283,7 @@ fn in_flight_limit() {
 #[test]
 fn connection_limit() {
     let mut handler = Handler::alone(Protocol::Frame, Format::Raw);
-    handler.shard.connections = Limit::new(1);
+    handler.shard.connections = Connections::new(1);
     let first = handler.admit().unwrap();
     assert!(handler.admit().is_none());
     let mut out = Vec::new();

@@ -86,8 +86,49 @@ fn open(shard: &mut Parts, connection: &mut Connection, bytes: &[u8], out: &mut 
     }
 }
 
+/// Bytes of a message within which its head ends: a frame's header, or a text's line with its longest operation and room.
+const HEAD_BYTES: usize = 32;
+
+/// Refuses a whole message whose head alone is unmasked, when the second gate is full; `false` when that cannot be done.
+/// Whether the rest would have been UTF-8, nobody looks.
+fn shed(shard: &mut Parts, connection: &mut Connection, frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
+    let mut head = [0; HEAD_BYTES];
+    let head = &mut head[..frame.payload.len().min(HEAD_BYTES)];
+    head.copy_from_slice(&frame.payload[..head.len()]);
+    ws::apply_mask(frame.mask.unwrap_or_default(), head);
+    let text_id = || {
+        let end = head.iter().position(|byte| *byte == b'\n')?;
+        text::parse(std::str::from_utf8(&head[..=end]).ok()?).ok().map(|message| message.id)
+    };
+    let (id, opcode) = match (frame.opcode, head.first_chunk::<{ frame::HEADER_BYTES }>()) {
+        (ws::Opcode::Binary, Some(&[_, _, _, _, i0, i1, i2, i3, opcode, ..])) => {
+            (u32::from_le_bytes([i0, i1, i2, i3]), opcode)
+        }
+        (ws::Opcode::Text, _) if shard.format == Format::Json => match text_id() {
+            Some(id) => (id, 0),
+            None => return false,
+        },
+        _ => return false,
+    };
+    let Err(refusal) = shard.take_place(connection) else { return false };
+    shard.counters.error(refusal.kind);
+    let begun = ws::begin(out, frame.opcode, expected(0));
+    if frame.opcode == ws::Opcode::Binary {
+        super::frame::refuse(out, id, opcode, &refusal);
+    } else {
+        text::write_reply_head(out, id, refusal.status);
+        out.extend_from_slice(refusal.says.as_bytes());
+    }
+    ws::finish(out, begun);
+    true
+}
+
 /// What a whole frame brings.
 fn take(shard: &mut Parts, connection: &mut Connection, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Step, Closing> {
+    let is_message = frame.fin && frame.opcode != ws::Opcode::Continuation && connection.fragments.is_none();
+    if is_message && shard.gate.is_full() && shed(shard, connection, frame, out) {
+        return Ok(Step::Served(frame.consumed));
+    }
     // Lent by the shard for this frame; a message within it borrows from it while the shard answers.
     let mut unmasked = std::mem::take(&mut shard.unmasked);
     unmasked.clear();

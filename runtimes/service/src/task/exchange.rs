@@ -109,6 +109,9 @@ impl Tasks {
     fn feed(&self, connection: &mut Connection, bytes: &[u8]) -> (Next, Vec<u8>) {
         let mut out = self.outputs.borrow_mut().take();
         let next = self.handler.borrow_mut().feed(connection, bytes, &mut out);
+        if let Some(waker) = self.turn_end.take() {
+            waker.wake();
+        }
         (next, out)
     }
 }

@@ -8,9 +8,11 @@ mod exchange;
 mod socket;
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 pub use socket::{Received, Socket, receive_when_readable};
@@ -51,6 +53,8 @@ pub struct Tasks {
     inputs: RefCell<Pool>,
     outputs: RefCell<Pool>,
     stopping: Cell<bool>,
+    /// Wakes the task that ends turns; empty while it is awake already, and where turns do not matter.
+    turn_end: RefCell<Option<Waker>>,
 }
 
 impl Tasks {
@@ -63,12 +67,29 @@ impl Tasks {
             inputs: RefCell::default(),
             outputs: RefCell::default(),
             stopping: Cell::new(false),
+            turn_end: RefCell::default(),
         })
     }
 
     /// What idle connections hold.
     pub fn idle(&self) -> Idle {
         self.idle
+    }
+
+    /// Ends a turn of the shard whenever all that was ready with its first request has had its turn ([`Handler::turn`]). To be
+    /// spawned once; it ends at once where requests in flight are not limited.
+    ///
+    /// A request wakes it, and a run queue is first in, first out: so it runs behind every task that was ready by then.
+    pub fn turns(self: &Rc<Tasks>) -> impl Future<Output = ()> + 'static {
+        let tasks = Rc::clone(self);
+        poll_fn(move |context| {
+            if !tasks.handler.borrow().counts_turns() {
+                return Poll::Ready(());
+            }
+            tasks.handler.borrow_mut().turn();
+            tasks.turn_end.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
     }
 
     /// Takes on an accepted connection, or tells it that there are too many. The future is to be spawned.

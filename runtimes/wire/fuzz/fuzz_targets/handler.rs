@@ -2,12 +2,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use service::{Handler, Next};
+use service::{Handler, LimitRequests, Next};
 use wire::{Format, Protocol, client};
 
 thread_local! {
     static HANDLERS: std::cell::RefCell<Vec<(Protocol, Handler)>> = std::cell::RefCell::new(
-        Protocol::ALL.map(|protocol| (protocol, Handler::alone(protocol, Format::Json))).into(),
+        Protocol::ALL
+            .into_iter()
+            .flat_map(|protocol| {
+                // One that serves all, and one that refuses from the second request on.
+                let limited = Handler::alone_limited(protocol, Format::Json, LimitRequests::Fixed(1));
+                [(protocol, Handler::alone(protocol, Format::Json)), (protocol, limited)]
+            })
+            .collect(),
     );
 }
 
@@ -15,6 +22,7 @@ fuzz_target!(|input: (u16, &[u8])| {
     let (cut, bytes) = input;
     HANDLERS.with_borrow_mut(|handlers| {
         for (protocol, handler) in handlers {
+            handler.turn();
             let mut connection = handler.admit().expect("no limit");
             let mut out = Vec::new();
             let pieces = bytes.split_at(usize::from(cut).min(bytes.len()));

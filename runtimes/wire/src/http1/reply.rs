@@ -11,6 +11,9 @@ const LENGTH_DIGITS: usize = 7;
 /// Headers in a reply at most; servers here send six.
 const REPLY_HEADERS: usize = 32;
 
+/// RFC 9110 (10.2.3): who is over its limit says when to come back. The smallest whole number of seconds.
+const RETRY_AFTER: &[u8] = b"\r\nRetry-After: 1";
+
 /// A reply whose head is written and whose body is being appended.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "finish_reply writes the length"]
@@ -46,6 +49,9 @@ pub fn begin_reply(
     if status == Status::UpgradeRequired {
         // RFC 9110 (15.5.22) wants the protocol named, RFC 6455 (4.4) the version.
         out.extend_from_slice(b"\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13");
+    }
+    if status == Status::Busy {
+        out.extend_from_slice(RETRY_AFTER);
     }
     match persistence {
         Persistence::KeepAlive => {}
