@@ -4,18 +4,22 @@
 //! `none`; `lie:N` (the Nth reply is wrong); `die:N` (abort at the Nth request); `refuse` (exit 3 before it is
 //! ready); `crash` (exit 1 before it is ready); `mute` (never says that it is ready); `garble` (a ready line that
 //! is no JSON); `stubborn` (ignores SIGTERM); `stop-answering:N` (no reply after the Nth); `wrong-version:N` (replies in a
-//! version that nobody speaks after the Nth). `--fault FAULT` among the contract's arguments goes before the first one.
+//! version that nobody speaks after the Nth); of the connections that are to be told an event, the Nth hears nothing
+//! (`tell-none:N`), another one (`tell-wrong:N`) or the same again (`tell-twice:N`). `--fault FAULT` among the contract's
+//! arguments goes before the first one.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::exit;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use wire::frame::{self, Parsed};
+use wire::{Format, Protocol, event};
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 static FAULT: OnceLock<(String, u64)> = OnceLock::new();
+static LISTENERS: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -47,10 +51,20 @@ fn main() {
     if name == "garble" {
         println!("ready, more or less");
     } else {
-        println!(r#"{{"engine":"faulty","interface":"epoll","addresses":["{address}"],"pid":{}}}"#, std::process::id());
+        let admin = name.starts_with("tell").then(|| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+        let at = admin
+            .as_ref()
+            .map_or_else(|| "null".to_owned(), |admin| format!("\"{}\"", admin.local_addr().expect("it is bound")));
+        let pid = std::process::id();
+        println!(r#"{{"engine":"faulty","interface":"epoll","addresses":["{address}"],"admin":{at},"pid":{pid}}}"#);
+        if let Some(admin) = admin {
+            std::thread::spawn(move || admin.incoming().flatten().for_each(tell));
+        }
     }
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
+            let copy = connection.try_clone().expect("a descriptor is left");
+            LISTENERS.lock().expect("no thread panics with it").push(copy);
             std::thread::spawn(move || serve(connection));
         }
     });
@@ -58,6 +72,35 @@ fn main() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     println!(r#"{{"requests":{}}}"#, REQUESTS.load(Ordering::Relaxed));
+}
+
+/// Takes one order to tell everybody an event, and gets it wrong for one.
+fn tell(mut admin: TcpStream) {
+    let (fault, at) = FAULT.get().expect("set before anything is told");
+    let mut order = vec![0; 4096];
+    let length = admin.read(&mut order).expect("an order");
+    let order = String::from_utf8_lossy(&order[..length]).into_owned();
+    let parameter = |name: &str| -> u32 {
+        let value = order.split(['?', '&', ' ']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        value.expect("it is named").parse().expect("a number")
+    };
+    let mut message = Vec::new();
+    let event = event::event(parameter("number"), parameter("bytes") as usize);
+    event::write(Protocol::Frame, Format::Raw, &event, &mut message);
+    for (number, mut listener) in (1..).zip(&*LISTENERS.lock().expect("no thread panics with it")) {
+        let copies = match fault.as_str() {
+            "tell-none" if number == *at => 0,
+            "tell-twice" if number == *at => 2,
+            _ => 1,
+        };
+        let mut message = message.clone();
+        if fault == "tell-wrong" && number == *at {
+            *message.last_mut().expect("it has a text") ^= 1;
+        }
+        // Whoever has gone hears nothing.
+        (0..copies).for_each(|_| drop(listener.write_all(&message)));
+    }
+    admin.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("it listens");
 }
 
 /// Echoes frames until the peer leaves or the fault strikes.

@@ -27,6 +27,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("wire", include_str!("../scenarios/wire.toml")),
     ("own", include_str!("../scenarios/own.toml")),
     ("four-servers", include_str!("../scenarios/four-servers.toml")),
+    ("broadcast", include_str!("../scenarios/broadcast.toml")),
+    ("idle", include_str!("../scenarios/idle.toml")),
 ];
 
 /// What a run asks.

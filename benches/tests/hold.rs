@@ -338,7 +338,7 @@ fn nobody_holds_in_a_user_namespace() {
 }
 
 /// Shows every engine of the built-in file through a climb with its life: chatter, slow readers, churn, vanished peers and a
-/// storm, every reply checked.
+/// storm, every reply checked, and an event that each of them is told.
 #[test]
 fn every_engine_climbs_and_lives() {
     let place = Place::new();
@@ -377,10 +377,117 @@ fn every_engine_climbs_and_lives() {
     for row in rows {
         assert_eq!(row["status"], "ok", "{}: {}", row["engine"], row["reason"]);
         let life: Vec<&str> = row["life"].as_array().unwrap().iter().filter_map(|life| life["kind"].as_str()).collect();
-        assert_eq!(life, ["slow-readers", "churn", "vanish", "storm"]);
+        assert_eq!(life, ["slow-readers", "churn", "vanish", "storm", "broadcast"]);
+        let told = &row["life"][4];
+        // 500 users, whoever vanished before included: they have come back.
+        assert_eq!(
+            (&told["affected"], &told["asked"], &told["right"]),
+            (&500.into(), &5000.into(), &5000.into()),
+            "{told}"
+        );
         assert_eq!(row["plateaus"].as_array().unwrap().len(), 6);
         let window = &row["plateaus"][5]["windows"][0];
         assert!(window["completed"].as_u64() > Some(50), "{window}");
+    }
+}
+
+/// Shows one event to all users at every plateau, in both protocols, serialised once and for each, on an engine of each kind.
+#[test]
+fn everybody_is_told() {
+    let place = Place::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .env("TMPDIR", place.directory.path())
+        .args([
+            "run",
+            "broadcast",
+            "--profile",
+            "dev",
+            "--json",
+            "--users",
+            "150,300",
+            "--only",
+            "mio,tokio,ring,ring+direct",
+        ])
+        .arg("--out")
+        .arg(place.out())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let rows = place.rows();
+    assert_eq!(rows.len(), 4 * 2);
+    for row in rows {
+        assert_eq!(row["status"], "ok", "{}: {}", row["engine"], row["reason"]);
+        for (plateau, users) in [(1, 150), (2, 300)] {
+            let life = row["plateaus"][plateau]["life"].as_array().unwrap();
+            let kinds: Vec<&str> = life.iter().filter_map(|told| told["broadcast"]["serialise"].as_str()).collect();
+            assert_eq!(kinds, ["once", "each"]);
+            for told in life {
+                let deliveries = (&told["affected"], &told["asked"], &told["right"]);
+                assert_eq!(deliveries, (&users.into(), &(10 * users).into(), &(10 * users).into()), "{told}");
+                assert!(told["verdict"].is_null(), "{told}");
+                let told = &told["broadcast"];
+                // JSON: 128 bytes of text, two times, a number, and the framing.
+                let wire = told["wire_bytes"].as_f64().unwrap();
+                assert!((200.0..300.0).contains(&wire), "{told}");
+                let [first, middle, last] = ["/first_us", "/delivery/p50_us", "/last_us"]
+                    .map(|field| told.pointer(field).and_then(Value::as_f64).unwrap());
+                assert!(
+                    0.0 < first && first <= middle && middle <= told["delivery"]["max_us"].as_f64().unwrap(),
+                    "{told}"
+                );
+                assert!(first <= last, "{told}");
+                // Where they can be counted: an epoll engine makes one for each delivery, a ring a fraction.
+                if let Some(syscalls) = told["syscalls"].as_f64() {
+                    let most = if row["interface"] == "epoll" { 1.0..3.0 } else { 0.0..0.9 };
+                    assert!(most.contains(&syscalls), "{} {told}", row["engine"]);
+                }
+            }
+        }
+    }
+    let report = std::fs::read_to_string(place.out().join("report.md")).unwrap();
+    assert!(report.contains("One event told to all users") && report.contains("128 B, each"), "{report}");
+    let page = std::fs::read_to_string(place.out().join("report.html")).unwrap();
+    assert!(page.contains("Server CPU per delivery"));
+}
+
+/// Shows that a user who hears nothing, something else, or the same again fails the engine, with a sentence that says so.
+#[test]
+fn a_wrong_event_is_found() {
+    for (fault, wanted) in [
+        ("tell-none:7", "1 of 20 deliveries were wrong or did not come"),
+        ("tell-wrong:7", "the event: differs from byte"),
+        // When the second copy is seen is a matter of timing; that its user is lost is not.
+        ("tell-twice:7", "1 of 40 deliveries were wrong or did not come"),
+    ] {
+        let place = Place::new();
+        let server = Path::new(env!("CARGO_BIN_EXE_lab")).with_file_name("examples").join("faulty_server");
+        let engines = format!(
+            "[[engine]]\nname = \"faulty\"\nbinary = {:?}\nargs = [{fault:?}]\ninterface = \"epoll\"\n",
+            server.display().to_string()
+        );
+        std::fs::write(place.directory.path().join("engines.toml"), engines).unwrap();
+        let times = if fault.starts_with("tell-none") { 1 } else { 2 };
+        let scenario = format!(
+            "name = \"told\"\nquestion = \"Is it noticed?\"\nengines = [\"faulty\"]\nprotocols = [\"frame\"]\nformats = [\"raw\"]\n\
+             [workload]\nservice = \"echo\"\npayload_bytes = 64\n\
+             [climb]\nusers = [20]\ntimeout_seconds = 1.0\n\
+             [[climb.life]]\nkind = \"broadcast\"\nbytes = 32\nserialise = \"once\"\ntimes = {times}\n\
+             [rounds]\nsyscalls = false\n"
+        );
+        std::fs::write(place.directory.path().join("scenario.toml"), scenario).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+            .env("TMPDIR", place.directory.path())
+            .arg("run")
+            .arg(place.directory.path().join("scenario.toml"))
+            .arg("--engines")
+            .arg(place.directory.path().join("engines.toml"))
+            .arg("--out")
+            .arg(place.out())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{fault}: {}", said(&output));
+        let reason = place.rows()[0]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("broadcast") && reason.contains(wanted), "{fault}: {reason}");
     }
 }
 

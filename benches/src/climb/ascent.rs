@@ -41,6 +41,8 @@ pub struct Ascent {
     pub voids: VoidsPart,
     /// What users do at the top beside talking, in this order, after the hold.
     pub life: Vec<life::Part>,
+    /// They do it at every plateau instead, after the loads.
+    pub life_at_every_plateau: bool,
     /// Count system calls too, each load a second time.
     pub syscalls: bool,
     /// Seed of probes and arrivals.
@@ -142,18 +144,31 @@ impl<'a> Climber<'a> {
                     plateau.windows.push(window::measure(&mut self.fleet, &mut meters, &offered)?);
                 }
             }
+            if users > 0 && self.ascent.life_at_every_plateau {
+                plateau.life = self.live(users, &mut meters)?;
+            }
             row.plateaus.push(plateau);
         }
         if !self.ascent.hold.is_zero() {
             row.hold = Some(self.hold(&mut meters)?);
         }
-        for (number, part) in self.ascent.life.iter().enumerate() {
-            self.say(part.name());
-            let chatter = self.ascent.chatter.first().map(|chatter| self.offered(chatter, self.plan.users, number));
-            let seed = self.ascent.seed.wrapping_add(1_000 + number as u64);
-            row.life.push(life::live(&mut self.fleet, &mut meters, part, chatter.as_ref(), seed)?);
+        if !self.ascent.life_at_every_plateau {
+            row.life = self.live(self.plan.users, &mut meters)?;
         }
         Ok(())
+    }
+
+    /// Lets everything happen that users do beside talking.
+    fn live(&mut self, users: u32, meters: &mut Meters) -> Result<Vec<Life>, Trouble> {
+        let ascent = self.ascent;
+        let mut lives = Vec::new();
+        for (number, part) in ascent.life.iter().enumerate() {
+            self.say(part.name());
+            let chatter = ascent.chatter.first().map(|chatter| self.offered(chatter, users, number));
+            let seed = ascent.seed.wrapping_add(1_000 + number as u64);
+            lives.push(life::live(&mut self.fleet, meters, part, chatter.as_ref(), ascent.syscalls, seed)?);
+        }
+        Ok(lives)
     }
 
     /// A load on the users who are connected.
@@ -194,6 +209,7 @@ impl<'a> Climber<'a> {
             connect_server_cpu_seconds: spent.server_cpu.as_secs_f64(),
             memory: self.memory(meters)?,
             windows: Vec::new(),
+            life: Vec::new(),
             listen_overflows: spent.whole_box.surroundings.listen_overflows,
         })
     }
@@ -296,7 +312,7 @@ fn judge(row: &mut Climb, ended: Result<(), Trouble>) {
         Err(Trouble::Server(reason)) => (Status::Failed, Some(reason)),
         Err(Trouble::Generator(reason)) => (Status::Void, Some(reason)),
         Err(Trouble::Interrupted) => (Status::Void, Some("interrupted".to_owned())),
-        Ok(()) => match row.hold.as_ref().and_then(unkept).or_else(|| unserved(&row.life)) {
+        Ok(()) => match row.hold.as_ref().and_then(unkept).or_else(|| unserved(row)) {
             Some(reason) => (Status::Failed, Some(reason)),
             None => (Status::Ok, None),
         },
@@ -304,8 +320,9 @@ fn judge(row: &mut Climb, ended: Result<(), Trouble>) {
 }
 
 /// The first event that some users did not get over.
-fn unserved(life: &[Life]) -> Option<String> {
-    life.iter().find_map(|life| Some(format!("{}: {}", life.kind, life.verdict.as_ref()?)))
+fn unserved(row: &Climb) -> Option<String> {
+    let mut all = row.plateaus.iter().flat_map(|plateau| &plateau.life).chain(&row.life);
+    all.find_map(|life| Some(format!("{}: {}", life.kind, life.verdict.as_ref()?)))
 }
 
 /// What a hold did not keep.

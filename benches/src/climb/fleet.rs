@@ -3,6 +3,7 @@
 //! No member outlives the fleet: each is killed when it is dropped and, by the kernel, when the lab dies. A member that
 //! dies is noticed within 50 ms, named, and ends the climb: what was held by it is part of what is measured.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Launch<'a> {
     pub format: &'a str,
     /// Arguments that say what holders ask: service, payload, pages, time-out, seed.
     pub workload: &'a [String],
+    /// The servers take orders to tell events.
+    pub push: bool,
 }
 
 /// Why a climb ended before its top.
@@ -82,6 +85,8 @@ pub struct Fleet {
     pub ready: Vec<Value>,
     said: Receiver<Said>,
     said_by_holders: Receiver<Said>,
+    /// Events told so far.
+    events: u32,
     stop: Arc<AtomicBool>,
 }
 
@@ -101,6 +106,7 @@ impl Fleet {
             ready: vec![Value::Null; plan.shards.len()],
             said,
             said_by_holders,
+            events: 0,
             stop: Arc::clone(stop),
         };
         match &launch.engine.own {
@@ -193,6 +199,22 @@ impl Fleet {
             self.servers.len(),
             ended(status)
         ))
+    }
+
+    /// The number of the next event that the servers are to tell.
+    pub fn next_event(&mut self) -> u32 {
+        self.events += 1;
+        self.events
+    }
+
+    /// Where the servers take orders.
+    ///
+    /// # Errors
+    /// [`Trouble`] when one has no such address, against the contract.
+    pub fn admins(&self) -> Result<Vec<SocketAddr>, Trouble> {
+        let admin = |ready: &Value| ready["admin"].as_str().and_then(|admin| admin.parse().ok());
+        let missing = |ready: &Value| Trouble::Server(format!("no admin address in the ready line: {ready}"));
+        self.ready.iter().map(|ready| admin(ready).ok_or_else(|| missing(ready))).collect()
     }
 
     /// Process ids of servers and of holders.
@@ -438,6 +460,9 @@ fn server(launch: &Launch<'_>, spread: Spread, listen: &str) -> Command {
     ]);
     if spread == Spread::Reuseport {
         command.arg("--reuse-port");
+    }
+    if launch.push {
+        command.args(["--push", "--admin", "127.0.0.1:0"]);
     }
     command
 }

@@ -135,6 +135,7 @@ impl Holder {
     fn live(&mut self, live: &Live) -> Result<()> {
         self.worker.wait_until(live.at_ns, &mut self.turn, &self.stop)?;
         let mut times = Latencies::new();
+        let mut heard_bytes = 0;
         let (affected, asked, right) = match live.event {
             Event::Storm { share } => self.come_back(live, share, Leave::Reset, &mut times)?,
             Event::Vanish { share } => self.come_back(live, share, Leave::Silently, &mut times)?,
@@ -151,12 +152,23 @@ impl Holder {
                 let right = self.worker.hear(&chosen, &mut self.turn, &self.stop)?;
                 (chosen.len(), asked, right)
             }
+            Event::Listen { number, bytes } => {
+                self.worker.listen(number, bytes as usize);
+                (self.worker.alive(), 0, 0)
+            }
+            Event::Hear => {
+                let heard = self.worker.heard(&mut self.turn, &self.stop)?;
+                heard.at.iter().for_each(|at| times.record(at.saturating_sub(live.at_ns)));
+                heard_bytes = heard.bytes;
+                (heard.listeners, heard.listeners, heard.at.len())
+            }
         };
         say(&Answer::Lived {
             affected: count(affected),
             asked: asked as u64,
             right: right as u64,
             served_again: times.to_base64(),
+            heard_bytes,
             example: self.worker.recorded().example.clone(),
         });
         Ok(())

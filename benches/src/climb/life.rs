@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use wire::limits;
 
+use super::broadcast::{self, Telling};
 use super::fleet::{Fleet, Trouble};
 use super::meters::Meters;
 use super::orders::{Answer, Event, Live, Order};
@@ -45,6 +47,35 @@ pub enum Part {
         /// Requests of each of them at most.
         requests: u32,
     },
+    /// The servers tell every user an event.
+    Broadcast {
+        /// Bytes of the event's text.
+        bytes: u32,
+        /// Made once for all connections, or anew for each.
+        serialise: Serialise,
+        /// Events, one after the other.
+        times: u32,
+    },
+}
+
+/// How the message for each connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serialise {
+    /// Once for the process.
+    Once,
+    /// Anew for each connection.
+    Each,
+}
+
+impl Serialise {
+    /// As orders and rows name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Each => "each",
+        }
+    }
 }
 
 impl Part {
@@ -55,7 +86,13 @@ impl Part {
             Self::Vanish { .. } => "vanish",
             Self::Churn { .. } => "churn",
             Self::SlowReaders { .. } => "slow-readers",
+            Self::Broadcast { .. } => "broadcast",
         }
+    }
+
+    /// Whether the servers tell something.
+    pub fn is_broadcast(&self) -> bool {
+        matches!(self, Self::Broadcast { .. })
     }
 
     /// Key and value of what is out of range.
@@ -71,11 +108,15 @@ impl Part {
             Self::SlowReaders { share: asked, requests } => share(asked).or_else(|| {
                 (!(1..=10_000).contains(&requests)).then(|| format!("requests = {requests}: must be 1 to 10000"))
             }),
+            Self::Broadcast { bytes, times, .. } => (!(1..=limits::EVENT_BYTES as u32).contains(&bytes)
+                || !(1..=10_000).contains(&times))
+            .then(|| format!("bytes = {bytes}, times = {times}: must be 1 to {} and 1 to 10000", limits::EVENT_BYTES)),
         }
     }
 }
 
-/// Lets it happen and measures what it cost. `chatter` is what the others say meanwhile.
+/// Lets it happen and measures what it cost. `chatter` is what the others say meanwhile; `syscalls` asks for the system calls
+/// of broadcasts.
 ///
 /// # Errors
 /// [`Trouble`] when a member dies or a meter breaks.
@@ -84,6 +125,7 @@ pub fn live(
     meters: &mut Meters,
     part: &Part,
     chatter: Option<&Offered<'_>>,
+    syscalls: bool,
     seed: u64,
 ) -> Result<Life, Trouble> {
     let broken = |error: anyhow::Error| Trouble::Generator(format!("{error:#}"));
@@ -93,6 +135,9 @@ pub fn live(
         Part::Vanish { share } => Event::Vanish { share },
         Part::Churn { per_second, seconds } => Event::Churn { per_second: per_second / holders, seconds },
         Part::SlowReaders { share, requests } => Event::StopReading { share, requests },
+        Part::Broadcast { bytes, serialise, times } => {
+            return broadcast::tell(fleet, meters, &Telling { bytes, serialise, times, syscalls });
+        }
     };
     let (start, pss) = (meters.read().map_err(broken)?, meters.memory().map_err(broken)?.0);
     let began = Instant::now();
@@ -123,7 +168,7 @@ fn happen(fleet: &mut Fleet, event: Event, seed: u64) -> Result<Life, Trouble> {
     let mut life = Life::default();
     let mut times = Latencies::new();
     for answer in fleet.ask(order, length + PATIENCE, &mut |_, _| {})? {
-        if let Answer::Lived { affected, asked, right, served_again, example } = answer {
+        if let Answer::Lived { affected, asked, right, served_again, example, .. } = answer {
             life.affected += affected;
             life.asked += asked;
             life.right += right;

@@ -7,6 +7,7 @@
 //! `lab hold` makes one climb, a scenario with a `[climb]` table many.
 
 pub mod ascent;
+pub mod broadcast;
 pub mod explain;
 pub mod fleet;
 pub mod forecast;

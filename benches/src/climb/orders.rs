@@ -98,6 +98,16 @@ pub enum Event {
     },
     /// They read again, and all replies must be right.
     ReadAgain,
+    /// The servers will tell an event: every user has to hear it once. Answered at once, so that nobody is told who does not
+    /// listen yet.
+    Listen {
+        /// The event's number.
+        number: u32,
+        /// Bytes of its text.
+        bytes: u32,
+    },
+    /// It was told; over when every user has heard it. Times count from `at_ns`, when the servers were to begin.
+    Hear,
 }
 
 /// An answer.
@@ -130,8 +140,11 @@ pub enum Answer {
         asked: u64,
         /// Right replies.
         right: u64,
-        /// From the event, or from a newcomer's due time, to its right reply (histogram as in [`Loaded`]).
+        /// From the event, or from a newcomer's due time, to its right reply; from the order to the moment at which a user
+        /// heard what was told (histogram as in [`Loaded`]).
         served_again: String,
+        /// Bytes of the events that were heard, their framing included.
+        heard_bytes: u64,
         /// The first wrong reply in words.
         example: Option<String>,
     },

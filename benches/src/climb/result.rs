@@ -81,6 +81,9 @@ pub struct Plateau {
     pub windows: Vec<Window>,
     /// Accept queues that overflowed on the way (`ListenOverflows`).
     pub listen_overflows: u64,
+    /// What the users did there beside talking, in scenarios whose life goes on at every plateau.
+    #[serde(default)]
+    pub life: Vec<Life>,
 }
 
 /// One load at one plateau.
@@ -119,7 +122,7 @@ pub struct Window {
 /// An event in the life of the users at the top.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Life {
-    /// `storm`, `churn`, `vanish` or `slow-readers`.
+    /// `storm`, `churn`, `vanish`, `slow-readers` or `broadcast`.
     pub kind: String,
     /// Users that took part.
     pub affected: u32,
@@ -146,6 +149,40 @@ pub struct Life {
     /// What was not kept; `None` when everybody was served.
     #[serde(default)]
     pub verdict: Option<String>,
+    /// What it took to tell everybody an event. `asked` and `right` then count deliveries.
+    #[serde(default)]
+    pub broadcast: Option<Broadcast>,
+}
+
+/// One event to all users.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Broadcast {
+    /// Bytes of the event's text.
+    pub bytes: u32,
+    /// `once` for all connections, or anew for `each`.
+    pub serialise: String,
+    /// Events that were told, one after the other.
+    pub times: u32,
+    /// Bytes of an event as a user received it: framing, format and text.
+    pub wire_bytes: f64,
+    /// From the moment at which all servers were to begin to the first user who heard it: median of the events.
+    pub first_us: f64,
+    /// To the last user who heard it: median of the events.
+    pub last_us: f64,
+    /// From the same moment to each user, all events added.
+    pub delivery: Latency,
+    /// CPU-microseconds of all servers per delivery.
+    pub server_cpu_us: f64,
+    /// Of the generators.
+    pub generator_cpu_us: f64,
+    /// Of the whole box.
+    pub box_cpu_us: f64,
+    /// System calls of the servers per delivery, counted while one more event was told.
+    #[serde(default)]
+    pub syscalls: Option<f64>,
+    /// Why they were not counted.
+    #[serde(default)]
+    pub syscalls_unavailable: Option<String>,
 }
 
 /// Users held at the top.

@@ -85,6 +85,9 @@ pub struct ClimbPart {
     /// What users do at the top beside talking.
     #[serde(default)]
     pub life: Vec<Part>,
+    /// They do it at every plateau instead.
+    #[serde(default)]
+    pub life_at_every_plateau: bool,
     /// Seconds that a slice of connections or a late reply may take.
     #[serde(default = "thirty")]
     pub timeout_seconds: f64,
@@ -171,6 +174,19 @@ impl Scenario {
         }
         if let Some((part, wrong)) = climb.life.iter().find_map(|part| Some((part, part.wrong()?))) {
             return usage(format!("climb.life {}: {wrong}", part.name()));
+        }
+        let told = climb.life.iter().any(Part::is_broadcast);
+        if let Some(own) = self.targets.first().filter(|_| told) {
+            return usage(format!(
+                "climb.life broadcast: {} is a server of yours, and only engines take that order",
+                own.name
+            ));
+        }
+        let deaf = |name: &&String| name.parse().is_ok_and(|protocol| !wire::event::is_told_in(protocol));
+        if let Some(protocol) = self.protocols.iter().find(|name| told && deaf(name)) {
+            return usage(format!(
+                "climb.life broadcast: in {protocol} nobody can be told an event: frame or websocket"
+            ));
         }
         for arrivals in &climb.arrivals {
             if !["poisson", "constant"].contains(&arrivals.as_str()) {
@@ -266,6 +282,7 @@ impl Scenario {
             probe_share: climb.probe_share,
             voids: self.voids.clone(),
             life: climb.life.clone(),
+            life_at_every_plateau: climb.life_at_every_plateau,
             syscalls: self.rounds.syscalls,
             seed: self.rounds.seed,
         }

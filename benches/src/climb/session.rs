@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::ascent::{self, Ascent, Moment, Name};
 use super::fleet::Launch;
+use super::life::Part;
 use super::namespace::{Alone, Namespace};
 use super::plan::{self, Limits, Plan, Spread};
 use super::result::Climb;
@@ -240,6 +241,7 @@ fn climbs(
             protocol: &wish.protocol,
             format: &wish.format,
             workload: &run.workload,
+            push: run.ascent.life.iter().any(Part::is_broadcast),
         };
         let plan = place.plan(wish.engine, top, run.spread);
         let name = Name { index, round: wish.round, service: &run.service, namespace: &namespace };

@@ -206,6 +206,7 @@ impl Args {
             probe_share: self.probe,
             voids: VoidsPart::default(),
             life: Vec::new(),
+            life_at_every_plateau: false,
             syscalls: true,
             seed: self.seed,
         }

@@ -71,6 +71,11 @@ impl Latencies {
         self.0.saturating_record(nanoseconds);
     }
 
+    /// The smallest latency, in microseconds; 0 where there is none.
+    pub fn min_us(&self) -> f64 {
+        self.0.min() as f64 / 1e3
+    }
+
     /// The figures of a row, in microseconds.
     pub fn summary(&self) -> Latency {
         let at = |quantile: f64| self.0.value_at_quantile(quantile) as f64 / 1e3;
@@ -91,6 +96,11 @@ impl Latencies {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new().serialize(&self.0, &mut bytes).expect("writing to memory does not fail");
         BASE64.encode(bytes)
+    }
+
+    /// Adds another histogram.
+    pub fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("all histograms have the same bounds");
     }
 
     /// Adds a histogram written by [`to_base64`](Self::to_base64).

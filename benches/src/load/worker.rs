@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::thread::CpuSet;
 
-use wire::client::{Mismatch, Reply, Request, parse_reply};
+use wire::client::{EVENT, ExpectedEvent, Mismatch, Reply, Request, parse_reply};
 
 use super::clock::Clock;
 use super::connection::{Connection, Flight};
@@ -95,6 +95,27 @@ pub(crate) enum Leave {
     Silently,
 }
 
+/// An event that every connection is to hear.
+struct Listening {
+    expected: ExpectedEvent,
+    /// When each connection heard it, nanoseconds on the clock; 0 for not yet.
+    at: Vec<u64>,
+    /// How many have.
+    heard: usize,
+    /// Bytes of their copies, framing included.
+    bytes: u64,
+}
+
+/// What came of an event.
+pub(crate) struct Heard {
+    /// Connections that were to hear it, lost ones included.
+    pub(crate) listeners: usize,
+    /// When those heard it that did, nanoseconds on the clock.
+    pub(crate) at: Vec<u64>,
+    /// Bytes of their copies, framing included.
+    pub(crate) bytes: u64,
+}
+
 /// What a worker leaves of one load.
 pub(crate) struct Finished {
     pub(crate) recorder: Recorder,
@@ -129,6 +150,8 @@ pub(crate) struct Worker {
     window: (u64, u64),
     /// Whether due requests are still issued.
     issuing: bool,
+    /// The event that the server is about to tell; an event at any other time is an error.
+    listening: Option<Listening>,
 }
 
 impl Worker {
@@ -156,6 +179,7 @@ impl Worker {
             spread: spec.spread.as_ref().map(|spread| Box::new(Spreading::new(spread))),
             window: (u64::MAX, u64::MAX),
             issuing: true,
+            listening: None,
         })
     }
 
@@ -262,6 +286,29 @@ impl Worker {
             self.turn(turn, deadline)?;
         }
         Ok((self.recorder.completed - before) as usize)
+    }
+
+    /// Every connection is to hear event `number` from now on, once.
+    pub(crate) fn listen(&mut self, number: u32, bytes: usize) {
+        let expected = ExpectedEvent::new(self.workload.format, number, bytes);
+        let at = vec![0; self.connections.len()];
+        self.listening = Some(Listening { expected, at, heard: 0, bytes: 0 });
+    }
+
+    /// Waits until every connection has heard what [`listen`](Self::listen) announced, or until nothing more can be hoped
+    /// for; a connection that heard something else is lost.
+    pub(crate) fn heard(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<Heard, Error> {
+        let deadline = self.clock.now() + self.timeout.as_nanos() as u64;
+        let waits = |worker: &Self| worker.listening.as_ref().is_some_and(|listening| listening.heard < worker.alive);
+        while waits(self) && self.clock.now() < deadline && !stop.load(Ordering::Relaxed) {
+            self.turn(turn, deadline)?;
+        }
+        let Some(Listening { mut at, bytes, .. }) = self.listening.take() else {
+            return Ok(Heard { listeners: 0, at: Vec::new(), bytes: 0 });
+        };
+        let listeners = at.len();
+        at.retain(|at| *at > 0);
+        Ok(Heard { listeners, at, bytes })
     }
 
     /// Connections that were opened, lost ones included.
@@ -590,12 +637,33 @@ impl Worker {
                 Err(error) => return Err((ErrorKind::Protocol, error.to_string())),
             };
             used += reply.consumed;
+            if reply.status == EVENT {
+                self.take_event(index, &reply, now)?;
+                continue;
+            }
             let Some(flight) = self.connections[index].land(reply.id) else {
                 return Err((ErrorKind::WrongReply, "a reply that no request asked for".to_owned()));
             };
             self.account(index, flight, &reply, now);
         }
         Ok(used)
+    }
+
+    /// Takes an event: the one that was announced, once.
+    fn take_event(&mut self, index: usize, event: &Reply<'_>, now: u64) -> Result<(), (ErrorKind, String)> {
+        let wrong = |said: String| (ErrorKind::WrongReply, said);
+        let Some(listening) = &mut self.listening else {
+            return Err(wrong("an event that nobody announced".to_owned()));
+        };
+        listening.expected.check(event).map_err(|mismatch| wrong(mismatch.to_string()))?;
+        let at = &mut listening.at[index];
+        if *at > 0 {
+            return Err(wrong("an event that was heard already".to_owned()));
+        }
+        *at = now;
+        listening.heard += 1;
+        listening.bytes += event.consumed as u64;
+        Ok(())
     }
 
     /// Checks a reply and records its times.

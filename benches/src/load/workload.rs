@@ -62,6 +62,8 @@ impl Kind {
 pub struct Workload {
     /// The framing, which says how replies are cut from the stream.
     pub protocol: Protocol,
+    /// Wire format, in which events come; of no meaning with a server of one's own.
+    pub format: Format,
     /// The requests, in the order in which each worker deals them.
     pub deck: Vec<Request>,
     /// The one request of a server of one's own; the deck is empty then.
@@ -91,12 +93,12 @@ impl Workload {
                 Request::new(protocol, format, &operation, host)
             })
             .collect();
-        Self { protocol, deck, exchange: None }
+        Self { protocol, format, deck, exchange: None }
     }
 
     /// The one request of a server of one's own. `protocol` only says which handshake its connections begin with.
     pub fn of_exchange(protocol: Protocol, exchange: Exchange) -> Self {
-        Self { protocol, deck: Vec::new(), exchange: Some(exchange) }
+        Self { protocol, format: Format::Raw, deck: Vec::new(), exchange: Some(exchange) }
     }
 
     /// What each connection to `host` begins with; empty without a handshake.

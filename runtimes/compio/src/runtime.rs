@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZero;
 use std::rc::Rc;
 
+use compio::BufResult;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::io::AsyncRead;
 use compio::net::{TcpListener, TcpStream, UnixStream};
@@ -52,32 +53,34 @@ fn runtime(proactor: &mut ProactorBuilder) -> io::Result<Runtime> {
 }
 
 async fn serve(shard: Shard, idle: Idle, ring: Option<Ring>) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life } = shard;
+    let Shard { listener, wake, orders, handler, life } = shard;
     let nonblocking = ring.is_none();
     let set_up = || -> io::Result<_> {
         // A ring's accept and reads must wait in the kernel: on a socket with O_NONBLOCK they would end with EAGAIN.
         listener.set_nonblocking(nonblocking)?;
-        stop.set_nonblocking(nonblocking)?;
+        wake.set_nonblocking(nonblocking)?;
         let queue = listener.try_clone()?;
-        Ok((TcpListener::from_std(listener)?, UnixStream::from_std(stop)?, queue))
+        Ok((TcpListener::from_std(listener)?, UnixStream::from_std(wake)?, queue))
     };
-    let (listener, mut stop, queue) = set_up().map_err(Error::system("setting up the listener"))?;
-    let tasks = Tasks::new(handler, idle);
+    let (listener, mut wake, queue) = set_up().map_err(Error::system("setting up the listener"))?;
+    let tasks = Tasks::new(handler, orders, idle);
     let kernel_picks = ring.is_some();
     spawn(accept(listener, Rc::clone(&tasks), kernel_picks)).detach();
     spawn(tasks.turns()).detach();
     life.idle(idle);
     life.ready(ring);
 
-    // The byte that the signal handler writes.
-    let _ = stop.read(Vec::with_capacity(1)).await;
+    // A byte an order.
+    while let BufResult(Ok(_), bytes) = wake.read(Vec::with_capacity(64)).await
+        && tasks.obey(&bytes).await
+    {}
     drain(&tasks, &life, &queue, kernel_picks).await.map_err(Error::system("draining"))
 }
 
 async fn accept(listener: TcpListener, tasks: Rc<Tasks>, kernel_picks: bool) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => spawn(tasks.admit(Stream { stream, kernel_picks })).detach(),
+            Ok((stream, _)) => tasks.admit(Stream { stream, kernel_picks }),
             Err(error) if tasks.goes_on_after(&error) => {}
             Err(_) => return,
         }
@@ -88,7 +91,7 @@ async fn drain(tasks: &Rc<Tasks>, life: &Life, queue: &std::net::TcpListener, ke
     for stream in tasks.drain(life, queue)? {
         // Makes it non-blocking where the driver needs that.
         let stream = TcpStream::from_std(stream)?;
-        spawn(tasks.admit(Stream { stream, kernel_picks })).detach();
+        tasks.admit(Stream { stream, kernel_picks });
     }
     tasks.drained().await;
     Ok(())

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
+use bytes::Bytes;
 use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf};
 use compio::io::{AsyncRead, AsyncReadManaged, AsyncWrite, AsyncWriteExt};
@@ -27,7 +28,11 @@ impl AsRawFd for Stream {
 // it is used, for as long as they wait. And by reference to the stream: by value compio adds a layer around each future.
 #[expect(clippy::manual_async_fn, reason = "the size of what waits, see above")]
 impl Socket for Stream {
-    fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
+    fn spawn(task: impl Future<Output = ()> + 'static) {
+        compio::runtime::spawn(task).detach();
+    }
+
+    fn read(&self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
         async move {
             let BufResult(result, buffer) = (&self.stream).read(buffer).await;
             (result, buffer)
@@ -35,24 +40,20 @@ impl Socket for Stream {
     }
 
     /// One operation of the driver, begun anew for each wait, which is how compio does it as well.
-    async fn readable(&mut self) -> io::Result<()> {
+    async fn readable(&self) -> io::Result<()> {
         self.stream.to_poll_fd()?.read_ready().await
     }
 
-    fn write_all(&mut self, bytes: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)> {
-        async move {
-            let BufResult(result, bytes) = (&self.stream).write(bytes).await;
-            match result {
-                Ok(sent) if sent == bytes.len() => (Ok(()), bytes),
-                // Boxed, since slow peers are few: a task is as large as the largest thing that it may wait for.
-                Ok(sent) => Box::pin(write_rest(&self.stream, bytes, sent)).await,
-                Err(error) => (Err(error), bytes),
-            }
-        }
+    fn write_all(&self, bytes: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)> {
+        write(&self.stream, bytes)
+    }
+
+    fn write_shared(&self, bytes: Bytes) -> impl Future<Output = io::Result<()>> {
+        async move { write(&self.stream, bytes).await.0 }
     }
 
     fn receive<T>(
-        &mut self,
+        &self,
         buffers: &RefCell<Pool>,
         filled: bool,
         take: impl FnOnce(&[u8]) -> T,
@@ -79,8 +80,21 @@ impl Socket for Stream {
     }
 }
 
+#[expect(clippy::manual_async_fn, reason = "the size of what waits, see above")]
+fn write<B: IoBuf>(mut stream: &TcpStream, bytes: B) -> impl Future<Output = (io::Result<()>, B)> {
+    async move {
+        let BufResult(result, bytes) = stream.write(bytes).await;
+        match result {
+            Ok(sent) if sent == bytes.buf_len() => (Ok(()), bytes),
+            // Boxed, since slow peers are few: a task is as large as the largest thing that it may wait for.
+            Ok(sent) => Box::pin(write_rest(stream, bytes, sent)).await,
+            Err(error) => (Err(error), bytes),
+        }
+    }
+}
+
 /// Writes what the first write left, which was not nothing.
-async fn write_rest(mut stream: &TcpStream, bytes: Vec<u8>, sent: usize) -> (io::Result<()>, Vec<u8>) {
+async fn write_rest<B: IoBuf>(mut stream: &TcpStream, bytes: B, sent: usize) -> (io::Result<()>, B) {
     if sent == 0 {
         return (Err(io::ErrorKind::WriteZero.into()), bytes);
     }

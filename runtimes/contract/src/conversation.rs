@@ -31,7 +31,7 @@ fn written(requests: &[Request]) -> Vec<u8> {
 }
 
 /// A connection on which requests can be sent: the handshake, where there is one, goes ahead of them without waiting.
-fn connect(server: &Server, protocol: Protocol) -> TcpStream {
+pub(crate) fn connect(server: &Server, protocol: Protocol) -> TcpStream {
     let mut stream = server.connect();
     let mut bytes = Vec::new();
     opening(protocol, "localhost", &mut bytes);
@@ -41,7 +41,7 @@ fn connect(server: &Server, protocol: Protocol) -> TcpStream {
 
 /// Reads replies, hands each to `each` as (position, reply), but for that to the handshake, and stops after `count` of them or at the end of the
 /// connection; returns how many came.
-fn read_replies(
+pub(crate) fn read_replies(
     stream: &mut TcpStream,
     protocol: Protocol,
     count: usize,

@@ -66,9 +66,9 @@ pub fn wrk(subject: &Subject) {
 
 /// Python's `websockets` in the first `python3` on the path: everything that the protocol has, from someone else's hand.
 pub fn websockets(subject: &Subject) {
-    let server = Server::speaking(subject, Protocol::WebSocket, Format::Json, &[]);
-    let address = server.address.to_string();
-    let output = Command::new("python3").args(["-c", include_str!("websocket_client.py"), &address]).output();
+    let server = Server::speaking(subject, Protocol::WebSocket, Format::Json, &["--push", "--admin", "127.0.0.1:0"]);
+    let (address, admin) = (server.address.to_string(), server.ready["admin"].as_str().expect("an admin address"));
+    let output = Command::new("python3").args(["-c", include_str!("websocket_client.py"), &address, admin]).output();
     let output = output.unwrap_or_else(|error| panic!("python3 is needed: {error}"));
     let says = String::from_utf8_lossy(&output.stderr);
     assert!(!says.contains("No module named"), "python3 needs it: `python3 -m pip install websockets`: {says}");

@@ -1,8 +1,9 @@
-"""A third-party client, Python's `websockets`, against a server with the format json: `python3 - HOST:PORT`."""
+"""A third-party client, Python's `websockets`, against a server with the format json: `python3 - HOST:PORT ADMIN:PORT`."""
 
 import json
 import struct
 import sys
+import urllib.request
 
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
@@ -52,6 +53,22 @@ for ws in clients:
     ws.send("7 echo\nhello")
 for ws in clients:
     assert ws.recv(timeout=20) == "7 200\nhello"
+    ws.close()
+
+# Events, which nobody here asked for, between replies.
+clients = [connect(uri) for _ in range(20)]
+for ws in clients:
+    assert ask(ws, 1, "echo", "here") == (200, "here")
+for number, serialise in ((1, "once"), (2, "each")):
+    query = f"number={number}&bytes=300&serialise={serialise}"
+    urllib.request.urlopen(f"http://{sys.argv[2]}/push?{query}", data=b"", timeout=20).read()
+    for ws in clients:
+        head, event = ws.recv(timeout=20).split("\n", 1)
+        assert head == f"{number} event", head
+        event = json.loads(event)
+        assert (event["id"], len(event["text"])) == (str(number), 300), event
+for ws in clients:
+    assert ask(ws, 2, "echo", "still") == (200, "still")
     ws.close()
 
 # What the server ends a connection for, as this client understands it.

@@ -1,19 +1,21 @@
 //! One shard's loop: wait for events, accept, drive the peers that can move.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use service::{Error, Shard};
+use service::{Error, Event, Order, Shard};
 use slab::Slab;
 
-use crate::peer::{Buffers, Peer, Progress};
+use crate::peer::{Buffers, Peer, Progress, Pushed};
 
 /// Peers have the tokens from 0.
 const LISTENER: Token = Token(usize::MAX - 1);
-const STOP: Token = Token(usize::MAX - 2);
+const WAKE: Token = Token(usize::MAX - 2);
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1_024;
@@ -21,26 +23,34 @@ const EVENTS: usize = 1_024;
 /// Connections accepted in a row before the peers have their turn.
 const ACCEPT_BATCH: usize = 256;
 
+/// Places of peers that an event is written to in a row before the others have their turn: a millisecond or two.
+const PUSH_BATCH: usize = 256;
+
 /// How long to leave accept(2) alone after it failed for want of descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(shard: Shard) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life } = shard;
+    let Shard { listener, wake, orders, handler, life } = shard;
     let mut poll = Poll::new().map_err(Error::system("epoll_create"))?;
     let mut listener = TcpListener::from_std(listener);
     let registry = poll.registry();
     registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(Error::system("epoll_ctl"))?;
-    let mut stop = UnixStream::from_std(stop);
-    registry.register(&mut stop, STOP, Interest::READABLE).map_err(Error::system("epoll_ctl"))?;
-    let mut state =
-        Loop { listener: Some(listener), peers: Slab::new(), buffers: Buffers::new(handler), more: Vec::new() };
+    let mut wake = UnixStream::from_std(wake);
+    registry.register(&mut wake, WAKE, Interest::READABLE).map_err(Error::system("epoll_ctl"))?;
+    let mut state = Loop {
+        listener: Some(listener),
+        peers: Slab::new(),
+        buffers: Buffers::new(handler),
+        more: Vec::new(),
+        pushing: VecDeque::new(),
+    };
     let mut events = Events::with_capacity(EVENTS);
     let mut accept = Accept::Wait;
     life.ready(None);
 
     while state.listener.is_some() || !state.peers.is_empty() {
         let timeout = match accept {
-            _ if !state.more.is_empty() => Some(Duration::ZERO),
+            _ if !state.more.is_empty() || !state.pushing.is_empty() => Some(Duration::ZERO),
             Accept::More => Some(Duration::ZERO),
             Accept::Failed => Some(ACCEPT_RETRY),
             Accept::Wait => None,
@@ -61,13 +71,21 @@ pub(crate) fn run(shard: Shard) -> Result<(), Error> {
         for event in &events {
             match event.token() {
                 LISTENER => acceptable = true,
-                STOP => stopping = true,
+                WAKE => {
+                    for order in orders.read(&mut wake) {
+                        match order {
+                            Order::Stop => stopping = true,
+                            Order::Push(event) => state.pushing.push_back((event, 0)),
+                        }
+                    }
+                }
                 Token(key) => state.drive(key, event.is_read_closed() || event.is_error()),
             }
         }
         if acceptable {
             accept = state.accept(poll.registry());
         }
+        state.push();
         if stopping {
             life.draining();
             // Who is in the queue has connected and may have sent: they are served before the listener goes.
@@ -87,6 +105,8 @@ struct Loop {
     buffers: Buffers,
     /// Peers whose turns were over before they had nothing to do.
     more: Vec<usize>,
+    /// Events to be told, in their order, and the key from which on peers have yet to be told the first.
+    pushing: VecDeque<(Arc<Event>, usize)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,9 +154,31 @@ impl Loop {
             Ok(Progress::Ended) => false,
             Err(_) => true,
         };
-        // Closing the descriptor takes it out of epoll.
+        self.close(key, failed);
+    }
+
+    /// Closing the descriptor takes it out of epoll.
+    fn close(&mut self, key: usize, failed: bool) {
         let peer = self.peers.remove(key);
         self.buffers.handler.closed(peer.connection, failed);
+    }
+
+    /// Tells the next peers the first event. Whoever connects meanwhile may be told or not.
+    fn push(&mut self) {
+        let Some((event, from)) = self.pushing.pop_front() else { return };
+        let to = (from + PUSH_BATCH).min(self.peers.capacity());
+        for key in from..to {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            match peer.push(&event, &mut self.buffers) {
+                Ok(Pushed::Taken) => {}
+                // Counted already.
+                Ok(Pushed::Slow) => self.close(key, false),
+                Err(_) => self.close(key, true),
+            }
+        }
+        if to < self.peers.capacity() {
+            self.pushing.push_front((event, to));
+        }
     }
 
     /// Ends reading on every peer, which comes back as an event, and by their usual path they end.

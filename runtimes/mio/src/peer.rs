@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
-use service::{Connection, Handler, Next, READ_BYTES};
+use service::{BACKLOG_BYTES, Connection, Event, Handler, Next, READ_BYTES};
 
 /// Reads in a row before the other peers have their turn.
 const TURNS: usize = 16;
@@ -22,7 +22,10 @@ pub(crate) struct Peer {
     next: Next,
     /// Replies that the socket did not take; until it does, nothing is read.
     unsent: Vec<u8>,
-    sent: usize,
+    /// Bytes of `unsent` that are sent. Below 4 GiB, as every limit is.
+    sent: u32,
+    /// Bytes of events that were put behind what waited, those that were sent since included.
+    told: u32,
     /// Writing was shut down; what still comes is thrown away.
     lingers: bool,
 }
@@ -34,6 +37,14 @@ pub(crate) enum Progress {
     More,
     /// To be closed.
     Ended,
+}
+
+/// What became of an event for a peer.
+pub(crate) enum Pushed {
+    /// It is with the socket, waits for it, or is nothing for this peer.
+    Taken,
+    /// Too much waits already: to be closed.
+    Slow,
 }
 
 impl Buffers {
@@ -51,7 +62,7 @@ impl Buffers {
 
 impl Peer {
     pub(crate) fn new(stream: TcpStream, connection: Connection) -> Peer {
-        Peer { stream, connection, next: Next::Read, unsent: Vec::new(), sent: 0, lingers: false }
+        Peer { stream, connection, next: Next::Read, unsent: Vec::new(), sent: 0, told: 0, lingers: false }
     }
 
     /// Moves this peer as far as it goes. `read_closed`: the end of its data may be near, so a short read is not taken
@@ -98,22 +109,54 @@ impl Peer {
         Ok(Progress::More)
     }
 
+    /// Tells this peer an event, behind what its socket has not taken yet.
+    pub(crate) fn push(&mut self, event: &Event, buffers: &mut Buffers) -> io::Result<Pushed> {
+        if !buffers.handler.takes_events(&self.connection) {
+            return Ok(Pushed::Taken);
+        }
+        let waiting = self.unsent.len() - self.sent as usize;
+        // Nothing is read while replies wait, so events are the end of what does.
+        let events = waiting.min(self.told as usize);
+        if events > 0 && events + event.message_bytes() > BACKLOG_BYTES {
+            buffers.handler.too_slow(&mut self.connection);
+            return Ok(Pushed::Slow);
+        }
+        buffers.handler.pushed();
+        if waiting > 0 {
+            self.unsent.drain(..self.sent as usize);
+            event.write(&mut self.unsent);
+            (self.sent, self.told) = (0, length(events + event.message_bytes()));
+            return Ok(Pushed::Taken);
+        }
+        let message = match event.shared() {
+            Some(message) => &message[..],
+            None => {
+                buffers.write.clear();
+                event.write(&mut buffers.write);
+                &buffers.write[..]
+            }
+        };
+        self.send(&mut buffers.handler, message)?;
+        self.told = length(self.unsent.len());
+        Ok(Pushed::Taken)
+    }
+
     /// Writes new replies; keeps what the socket does not take.
     fn send(&mut self, handler: &mut Handler, replies: &[u8]) -> io::Result<()> {
         let sent = write(&mut self.stream, replies)?;
         handler.flushed(&mut self.connection, sent, sent == replies.len());
         if sent < replies.len() {
             self.unsent.extend_from_slice(&replies[sent..]);
-            self.sent = 0;
+            (self.sent, self.told) = (0, 0);
         }
         Ok(())
     }
 
     /// Writes kept replies; `true` when none is left.
     fn send_rest(&mut self, handler: &mut Handler) -> io::Result<bool> {
-        let sent = write(&mut self.stream, &self.unsent[self.sent..])?;
-        self.sent += sent;
-        let all = self.sent == self.unsent.len();
+        let sent = write(&mut self.stream, &self.unsent[self.sent as usize..])?;
+        self.sent += length(sent);
+        let all = self.sent as usize == self.unsent.len();
         handler.flushed(&mut self.connection, sent, all);
         if all {
             // Freed rather than cleared: slow peers are few, idle ones many.
@@ -121,6 +164,10 @@ impl Peer {
         }
         Ok(all)
     }
+}
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("what waits for a peer is a few megabytes")
 }
 
 /// Writes until everything is written or the socket blocks; returns how much was written.

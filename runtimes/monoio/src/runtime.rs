@@ -47,30 +47,32 @@ pub(crate) fn run_epoll(shard: Shard, idle: Idle) -> Result<(), Error> {
 }
 
 async fn serve(shard: Shard, idle: Idle, ring: Option<Ring>) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life } = shard;
+    let Shard { listener, wake, orders, handler, life } = shard;
     let nonblocking = ring.is_none();
     let set_up = || -> io::Result<_> {
         listener.set_nonblocking(nonblocking)?;
-        stop.set_nonblocking(nonblocking)?;
+        wake.set_nonblocking(nonblocking)?;
         let queue = listener.try_clone()?;
-        Ok((TcpListener::from_std(listener)?, UnixStream::from_std(stop)?, queue))
+        Ok((TcpListener::from_std(listener)?, UnixStream::from_std(wake)?, queue))
     };
-    let (listener, mut stop, queue) = set_up().map_err(Error::system("setting up the listener"))?;
-    let tasks = Tasks::new(handler, idle);
+    let (listener, mut wake, queue) = set_up().map_err(Error::system("setting up the listener"))?;
+    let tasks = Tasks::new(handler, orders, idle);
     monoio::spawn(accept(listener, Rc::clone(&tasks)));
     monoio::spawn(tasks.turns());
     life.idle(idle);
     life.ready(ring);
 
-    // The byte that the signal handler writes.
-    let _ = stop.read(Vec::with_capacity(1)).await;
+    // A byte an order.
+    while let (Ok(_), bytes) = wake.read(Vec::with_capacity(64)).await
+        && tasks.obey(&bytes).await
+    {}
     drain(&tasks, &life, &queue, nonblocking).await.map_err(Error::system("draining"))
 }
 
 async fn accept(listener: TcpListener, tasks: Rc<Tasks>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(monoio::spawn(tasks.admit(Stream(stream)))),
+            Ok((stream, _)) => tasks.admit(Stream::new(stream)),
             Err(error) if tasks.goes_on_after(&error) => {}
             Err(_) => return,
         }
@@ -80,7 +82,7 @@ async fn accept(listener: TcpListener, tasks: Rc<Tasks>) {
 async fn drain(tasks: &Rc<Tasks>, life: &Life, queue: &std::net::TcpListener, nonblocking: bool) -> io::Result<()> {
     for stream in tasks.drain(life, queue)? {
         stream.set_nonblocking(nonblocking)?;
-        drop(monoio::spawn(tasks.admit(Stream(TcpStream::from_std(stream)?))));
+        tasks.admit(Stream::new(TcpStream::from_std(stream)?));
     }
     tasks.drained().await;
     Ok(())

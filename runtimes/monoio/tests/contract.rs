@@ -57,3 +57,11 @@ fn ring_usage() {
     assert_eq!(code, Some(2), "{says}");
     assert!(says.contains("'defer'"), "{says}");
 }
+
+/// With a table for each shard, two shards hold 21,000 connections where a table has 11,500 places.
+#[test]
+fn own_tables() {
+    const LIMITED: Subject =
+        Subject { binary: "prlimit", args: &[contract::tables::TABLE, BINARY, "--idle", "lean"], ..URING_LEAN };
+    contract::tables::two_hold_twice_as_many(&LIMITED);
+}

@@ -7,6 +7,7 @@ mod groups;
 mod kernel;
 mod operation;
 mod peer;
+mod push;
 mod queue;
 mod reactor;
 mod sends;

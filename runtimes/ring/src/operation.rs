@@ -10,8 +10,8 @@ use rustix::fd::RawFd;
 pub(crate) enum Operation {
     /// On the listener.
     Accept,
-    /// The stop signal's descriptor became readable.
-    Stop,
+    /// The descriptor of orders became readable.
+    Wake,
     /// The pause after a failed accept is over.
     Retry,
     /// A peer's socket became readable.
@@ -20,7 +20,7 @@ pub(crate) enum Operation {
     Receive(usize),
     /// A send, by its index among the sends.
     Send(usize),
-    /// The end of a peer's writing.
+    /// The end of a peer's writing, or of both directions.
     Shutdown(usize),
     /// Another ring of the thread has something to do.
     Other(usize),
@@ -34,7 +34,7 @@ impl Operation {
     pub(crate) const fn user_data(self) -> u64 {
         let (kind, index) = match self {
             Operation::Accept => (0, 0),
-            Operation::Stop => (1, 0),
+            Operation::Wake => (1, 0),
             Operation::Retry => (2, 0),
             Operation::Readable(key) => (3, key),
             Operation::Receive(key) => (4, key),
@@ -51,7 +51,7 @@ impl Operation {
         let index = (data & ((1 << Operation::KIND_SHIFT) - 1)) as usize;
         match data >> Operation::KIND_SHIFT {
             0 => Operation::Accept,
-            1 => Operation::Stop,
+            1 => Operation::Wake,
             2 => Operation::Retry,
             3 => Operation::Readable(index),
             4 => Operation::Receive(index),
@@ -113,9 +113,9 @@ impl Socket {
         on!(self, SendBundle(group).flags(flags)).user_data(Operation::Send(index).user_data())
     }
 
-    /// Ends writing. The kernel does this on a worker thread of the ring, always.
-    pub(crate) fn shutdown_write(self, key: usize) -> Entry {
-        on!(self, Shutdown(libc::SHUT_WR)).user_data(Operation::Shutdown(key).user_data())
+    /// Ends writing (SHUT_WR) or both directions (SHUT_RDWR). The kernel does this on a worker thread of the ring, always.
+    pub(crate) fn shutdown(self, key: usize, how: i32) -> Entry {
+        on!(self, Shutdown(how)).user_data(Operation::Shutdown(key).user_data())
     }
 
     pub(crate) fn close(self) -> Entry {
@@ -143,10 +143,10 @@ pub(crate) fn cancel(operation: Operation) -> Entry {
     opcode::AsyncCancel::new(operation.user_data()).build().user_data(Operation::Forgotten.user_data())
 }
 
-pub(crate) fn stop(descriptor: RawFd) -> Entry {
+pub(crate) fn wake(descriptor: RawFd) -> Entry {
     opcode::PollAdd::new(Fd(descriptor), libc::POLLIN.cast_unsigned().into())
         .build()
-        .user_data(Operation::Stop.user_data())
+        .user_data(Operation::Wake.user_data())
 }
 
 /// Polls an eventfd: each signal is a completion, without the counter being read.
@@ -174,7 +174,7 @@ mod tests {
         let largest = (1 << Operation::KIND_SHIFT) - 1;
         for operation in [
             Operation::Accept,
-            Operation::Stop,
+            Operation::Wake,
             Operation::Retry,
             Operation::Readable(0),
             Operation::Receive(largest),

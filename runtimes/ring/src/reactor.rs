@@ -1,11 +1,14 @@
 //! One ring and its connections: completions in, operations out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
 
 use io_uring::{IoUring, cqueue};
 use rustix::io::Errno;
-use service::{Handler, Next, Pool};
+use rustix::net::Shutdown;
+use service::{Event, Handler, Next, Pool};
 use slab::Slab;
 
 use crate::Settings;
@@ -16,7 +19,7 @@ use crate::groups::Groups;
 use crate::operation::{self, Operation, POLL_FIRST, RECV_MULTISHOT, Socket};
 use crate::peer::{CHUNK_BYTES, Chunk, NONE, Peer, Receiving};
 use crate::queue::{Completion, Queue};
-use crate::sends::{Sends, Stage};
+use crate::sends::{Buffer, Sends, Stage};
 
 /// Receive buffers kept for the next receive, where none are provided.
 const CHUNKS_KEPT: usize = 1_024;
@@ -29,16 +32,18 @@ pub(crate) struct Reactor<'ring> {
     pub(crate) settings: Settings,
     pub(crate) peers: Slab<Peer>,
     pub(crate) acceptor: Acceptor,
-    sends: Sends,
+    pub(crate) sends: Sends,
     received: Option<BufferRing>,
     groups: Option<Groups>,
     chunks: Vec<Box<Chunk>>,
-    outputs: Pool,
+    pub(crate) outputs: Pool,
+    /// Events to be told, in their order, and the key from which on peers have yet to be told the first.
+    pub(crate) pushing: VecDeque<(Arc<Event>, usize)>,
     completions: Vec<Completion>,
     /// Eventfds of the thread's other rings, and whether each was signalled.
     wakers: Vec<(RawFd, bool)>,
-    /// The stop signal came.
-    pub(crate) stopped: bool,
+    /// There are orders to be read.
+    pub(crate) woken: bool,
     /// What has arrived is received, nothing is waited for.
     pub(crate) draining: bool,
 }
@@ -70,9 +75,10 @@ impl<'ring> Reactor<'ring> {
             groups,
             chunks: Vec::new(),
             outputs: Pool::default(),
+            pushing: VecDeque::new(),
             completions: Vec::new(),
             wakers: Vec::new(),
-            stopped: false,
+            woken: false,
             draining: false,
         })
     }
@@ -86,9 +92,9 @@ impl<'ring> Reactor<'ring> {
         unsafe { self.queue.push(entry) }
     }
 
-    /// Becomes readable when it is time to stop.
-    pub(crate) fn watch_stop(&mut self, descriptor: RawFd) -> io::Result<()> {
-        self.push(&operation::stop(descriptor))
+    /// Becomes readable when there are orders; once.
+    pub(crate) fn watch_orders(&mut self, descriptor: RawFd) -> io::Result<()> {
+        self.push(&operation::wake(descriptor))
     }
 
     /// Wakes this ring when another has something to do.
@@ -160,8 +166,8 @@ impl<'ring> Reactor<'ring> {
                 peer.failed |= completion.result < 0;
                 self.advance(handler, key)
             }
-            Operation::Stop => {
-                self.stopped = true;
+            Operation::Wake => {
+                self.woken = true;
                 Ok(())
             }
             Operation::Other(index) => self.other_woke(index, completion),
@@ -176,14 +182,15 @@ impl<'ring> Reactor<'ring> {
         if self.peers[key].refused {
             let mut out = self.outputs.take();
             handler.refusal(&mut out);
-            self.peers[key].sending = self.collect(key, out);
+            self.peers[key].sending = self.collect(key, Buffer::Own(out));
             return Ok(());
         }
         self.arm_receive(key, true)
     }
 
-    fn collect(&mut self, key: usize, out: Vec<u8>) -> u32 {
-        u32::try_from(self.sends.collect(key, out)).expect("fewer sends than connections, which are counted in 32 bits")
+    pub(crate) fn collect(&mut self, key: usize, buffer: Buffer) -> u32 {
+        u32::try_from(self.sends.collect(key, buffer))
+            .expect("fewer sends than connections, which are counted in 32 bits")
     }
 
     /// Waits for bytes. `fresh`: the connection is new, so there is probably nothing yet.
@@ -266,7 +273,7 @@ impl<'ring> Reactor<'ring> {
         let peer = &mut self.peers[key];
         let sending = peer.sending as usize;
         let collecting = (peer.sending != NONE && self.sends.all[sending].stage == Stage::Collecting)
-            .then(|| std::mem::take(&mut self.sends.all[sending].buffer));
+            .then(|| std::mem::take(self.sends.all[sending].buffer.own()));
         let blocked = peer.sending != NONE && collecting.is_none();
         let joins = collecting.is_some();
         let mut out = collecting.unwrap_or_else(|| self.outputs.take());
@@ -297,11 +304,11 @@ impl<'ring> Reactor<'ring> {
     fn put(&mut self, key: usize, out: Vec<u8>, joins: bool) {
         if joins {
             let sending = self.peers[key].sending as usize;
-            self.sends.all[sending].buffer = out;
+            self.sends.all[sending].buffer = Buffer::Own(out);
         } else if out.is_empty() {
             self.outputs.give(out);
         } else {
-            self.peers[key].sending = self.collect(key, out);
+            self.peers[key].sending = self.collect(key, Buffer::Own(out));
         }
     }
 
@@ -326,7 +333,7 @@ impl<'ring> Reactor<'ring> {
                     Next::Close if !peer.lingers && !peer.refused => {
                         peer.lingers = true;
                         peer.held = None;
-                        self.shutdown_write(key)?;
+                        self.shutdown(key, Shutdown::Write)?;
                         continue;
                     }
                     Next::Read if peer.held.is_some() => {
@@ -350,19 +357,21 @@ impl<'ring> Reactor<'ring> {
         }
     }
 
-    fn shutdown_write(&mut self, key: usize) -> io::Result<()> {
+    /// Ends writing, or both directions: then what is outstanding on the socket comes to its end.
+    pub(crate) fn shutdown(&mut self, key: usize, how: Shutdown) -> io::Result<()> {
         let peer = &mut self.peers[key];
         let descriptor = match peer.socket {
             Socket::Descriptor(descriptor) => descriptor,
             Socket::Slot(_) => {
                 peer.shutting = true;
-                let entry = peer.socket.shutdown_write(key);
+                let how = if how == Shutdown::Write { libc::SHUT_WR } else { libc::SHUT_RDWR };
+                let entry = peer.socket.shutdown(key, how);
                 return self.push(&entry);
             }
         };
         // SAFETY: the descriptor is this peer's, and open until its peer ends.
         let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
-        peer.failed |= rustix::net::shutdown(socket, rustix::net::Shutdown::Write).is_err();
+        peer.failed |= rustix::net::shutdown(socket, how).is_err();
         Ok(())
     }
 
@@ -414,7 +423,7 @@ impl<'ring> Reactor<'ring> {
         let sending = &mut self.sends.all[index];
         let socket = self.peers[sending.key].socket;
         let all = if self.settings.features.has(Switch::WaitAll) { libc::MSG_WAITALL } else { 0 };
-        let rest = &sending.buffer[sending.sent..];
+        let rest = &sending.buffer.bytes()[sending.sent..];
         sending.stage = Stage::InFlight;
         if self.settings.features.has(Switch::ZeroCopy) && rest.len() >= self.settings.zero_copy_bytes {
             let entry = socket.send_zero_copy(index, rest, SEND | all);
@@ -477,7 +486,7 @@ impl<'ring> Reactor<'ring> {
         if cqueue::notif(completion.flags) {
             sending.notices -= 1;
             if sending.notices == 0 && sending.stage == Stage::Done {
-                self.outputs.give(self.sends.all.remove(index).buffer);
+                self.give_back(index);
             }
             return Ok(());
         }
@@ -491,7 +500,7 @@ impl<'ring> Reactor<'ring> {
             Some(group) => {
                 sending.group = None;
                 let sent = completion.outcome().unwrap_or(0);
-                let emptied = sending.sent + sent == sending.buffer.len();
+                let emptied = sending.rest().len() == sent;
                 if let Some(groups) = &mut self.groups {
                     groups.give(self.queue.submitter(), group, emptied)?;
                 }
@@ -503,8 +512,8 @@ impl<'ring> Reactor<'ring> {
             Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => self.push_send(index, false),
             Err(_) => {
                 let key = sending.key;
-                self.finish_send(index);
                 self.peers[key].failed = true;
+                self.finish_send(index);
                 self.advance(handler, key)
             }
         }
@@ -531,13 +540,27 @@ impl<'ring> Reactor<'ring> {
         self.advance(handler, key)
     }
 
-    /// Takes a send from its peer, and its buffer back once the kernel no longer reads from it.
+    /// Takes a send from its peer, and its buffer back once the kernel no longer reads from it. Events that waited behind it
+    /// are the next one.
     fn finish_send(&mut self, index: usize) {
         let sending = &mut self.sends.all[index];
-        self.peers[sending.key].sending = NONE;
+        let (key, behind) = (sending.key, std::mem::take(&mut sending.behind));
+        self.peers[key].sending = NONE;
         sending.stage = Stage::Done;
         if sending.notices == 0 {
-            self.outputs.give(self.sends.all.remove(index).buffer);
+            self.give_back(index);
+        }
+        if !behind.is_empty() && !self.peers[key].failed {
+            let told = behind.len();
+            let next = self.collect(key, Buffer::Own(behind));
+            self.sends.all[next as usize].told = told;
+            self.peers[key].sending = next;
+        }
+    }
+
+    fn give_back(&mut self, index: usize) {
+        if let Buffer::Own(buffer) = self.sends.all.remove(index).buffer {
+            self.outputs.give(buffer);
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
-use service::{Error, Handler, Life, Shard};
+use service::{Error, Handler, Life, Order, Orders, Shard};
 
 use crate::Settings;
 use crate::operation::Socket;
@@ -13,7 +15,7 @@ use crate::queue;
 use crate::reactor::Reactor;
 
 pub(crate) fn run(shard: Shard, settings: Settings) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life } = shard;
+    let Shard { listener, wake, orders, handler, life } = shard;
     // An accept on a listener with O_NONBLOCK would end with EAGAIN instead of waiting.
     listener.set_nonblocking(false).map_err(Error::system("setting up the listener"))?;
     let mut rings = Vec::new();
@@ -26,8 +28,8 @@ pub(crate) fn run(shard: Shard, settings: Settings) -> Result<(), Error> {
         reactors.push(Reactor::new(ring, settings, slots).map_err(Error::system("registering with io_uring"))?);
     }
     let wakers = wake_first(&mut reactors).map_err(Error::system("eventfd"))?;
-    let rings = Rings { reactors, _wakers: wakers, listener: Some(listener), acceptor: 0, handler, life };
-    rings.serve(&stop)
+    let rings = Rings { reactors, _wakers: wakers, listener: Some(listener), acceptor: 0, wake, orders, handler, life };
+    rings.serve()
 }
 
 /// A thread waits in its first ring only. Each of the others has an eventfd that the first one polls.
@@ -53,13 +55,16 @@ struct Rings<'ring> {
     /// `None` when draining.
     listener: Option<TcpListener>,
     acceptor: usize,
+    /// Readable when there are orders.
+    wake: UnixStream,
+    orders: Orders,
     handler: Handler,
     life: Life,
 }
 
 impl Rings<'_> {
-    fn serve(mut self, stop: &impl AsRawFd) -> Result<(), Error> {
-        let served = self.until_drained(stop);
+    fn serve(mut self) -> Result<(), Error> {
+        let served = self.until_drained();
         if served.is_err() {
             // Operations are outstanding: the kernel may still write to what these own.
             std::mem::forget(self.reactors);
@@ -67,29 +72,54 @@ impl Rings<'_> {
         served.map_err(Error::system("io_uring_enter"))
     }
 
-    fn until_drained(&mut self, stop: &impl AsRawFd) -> io::Result<()> {
-        self.reactors[0].watch_stop(stop.as_raw_fd())?;
+    fn until_drained(&mut self) -> io::Result<()> {
+        self.reactors[0].watch_orders(self.wake.as_raw_fd())?;
         let listener = self.listener.as_ref().map(AsRawFd::as_raw_fd).expect("nobody has closed it");
         self.reactors[0].start_accepting(listener)?;
         self.life.ready_with(self.reactors[0].settings.to_json());
-        let mut stopping = false;
         while self.listener.is_some() || self.reactors.iter().any(|reactor| !reactor.is_empty()) {
+            let mut more = false;
+            for reactor in &mut self.reactors {
+                more |= reactor.push_events(&mut self.handler)?;
+            }
             let (first, others) = self.reactors.split_first_mut().expect("rings are not zero");
-            first.turn(&mut self.handler, true)?;
+            let queued = others.iter().any(Reactor::has_queued);
+            first.turn(&mut self.handler, !more && !queued)?;
             for (index, other) in others.iter_mut().enumerate() {
                 if first.take_woken(index) || other.has_queued() {
                     while other.turn(&mut self.handler, false)? > 0 || other.has_queued() {}
                 }
             }
-            if self.reactors[0].stopped && !stopping {
-                stopping = true;
-                self.life.draining();
-                self.drain()?;
+            if std::mem::take(&mut self.reactors[0].woken) {
+                self.obey()?;
             }
             if self.reactors.len() > 1 {
                 self.choose_acceptor()?;
                 self.submit_others()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Follows the orders that are there, and waits for further ones unless it is to stop.
+    fn obey(&mut self) -> io::Result<()> {
+        for order in self.orders.read(&self.wake) {
+            match order {
+                Order::Push(event) => {
+                    for reactor in &mut self.reactors {
+                        reactor.pushing.push_back((Arc::clone(&event), 0));
+                    }
+                }
+                // A second signal ends the process, so this comes once.
+                Order::Stop if self.listener.is_some() => {
+                    self.life.draining();
+                    self.drain()?;
+                }
+                Order::Stop => {}
+            }
+        }
+        if self.listener.is_some() {
+            self.reactors[0].watch_orders(self.wake.as_raw_fd())?;
         }
         Ok(())
     }

@@ -33,3 +33,10 @@ contract::tests!(none, crate::NONE);
 contract::tests!(direct, crate::DIRECT);
 contract::tests!(rings, crate::RINGS);
 contract::tests!(sqpoll, crate::SQPOLL);
+
+/// With a table for each shard, two shards hold 21,000 connections where a table has 11,500 places.
+#[test]
+fn own_tables() {
+    const LIMITED: Subject = Subject { binary: "prlimit", args: &[contract::tables::TABLE, BINARY], ..DEFAULT };
+    contract::tables::two_hold_twice_as_many(&LIMITED);
+}

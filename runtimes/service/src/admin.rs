@@ -3,11 +3,14 @@
 //! * `/metrics`: the shards' counters, in Prometheus' text format.
 //! * `/healthz`: 200 while the process lives.
 //! * `/debug/pprof/folded?seconds=5&hz=99`: a CPU profile of every thread as folded stacks, for any flame graph viewer.
+//! * `POST /push?number=1&bytes=128&serialise=once`: tells every connection an event (with `--push`). `at_ns` makes it wait
+//!   for a moment on CLOCK_MONOTONIC, so that several servers begin together.
 //!
 //! A plain thread per request, so that nothing of it runs in a shard's loop. Loopback only: a profile shows too much.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -19,6 +22,7 @@ use wire::{Format, Protocol, Status, limits};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind, Totals};
+use crate::push::{Event, Inbox, Serialise};
 use crate::{Engine, Error, LimitRequests};
 
 /// Requests served at a time; more are closed unanswered. One scraper, one person, one profile and a spare.
@@ -30,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Profiles: default and most seconds, default and most samples per second of CPU time.
 const PROFILE_SECONDS: (u64, u64) = (5, 60);
 const PROFILE_HZ: (u64, u64) = (99, 999);
+
+/// How far ahead an event may be ordered, in nanoseconds.
+const PUSH_AHEAD_NS: u64 = 10_000_000_000;
 
 /// What the metrics are labelled with.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +59,8 @@ pub(crate) struct Gates {
 struct Admin {
     labels: Labels,
     counters: Vec<Arc<Counters>>,
+    /// One a shard with `--push`, none otherwise.
+    inboxes: Vec<Arc<Inbox>>,
     /// The profiling timer belongs to the process: one profile at a time.
     profiling: Mutex<()>,
     requests: AtomicUsize,
@@ -65,15 +74,21 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).map_err(|source| Error::Listen { address, source })
 }
 
-pub(crate) fn start(listener: TcpListener, labels: Labels, counters: Vec<Arc<Counters>>) -> Result<(), Error> {
-    let admin = Arc::new(Admin { labels, counters, profiling: Mutex::new(()), requests: AtomicUsize::new(0) });
+pub(crate) fn start(
+    listener: TcpListener,
+    labels: Labels,
+    counters: Vec<Arc<Counters>>,
+    inboxes: Vec<Arc<Inbox>>,
+) -> Result<(), Error> {
+    let admin = Arc::new(Admin { labels, counters, inboxes, profiling: Mutex::new(()), requests: AtomicUsize::new(0) });
     let accept = move || {
         for stream in listener.incoming().flatten() {
             if admin.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS {
                 let admin = Arc::clone(&admin);
                 thread::spawn(move || {
                     // The peer's trouble, not ours.
-                    let _ = answer(&admin, stream);
+                    let _ = answer(&admin, &stream);
+                    // Before the stream is closed: whoever has read its end may ask again at once.
                     admin.requests.fetch_sub(1, Ordering::Relaxed);
                 });
             } else {
@@ -89,7 +104,7 @@ pub(crate) fn start(listener: TcpListener, labels: Labels, counters: Vec<Arc<Cou
 }
 
 /// One request a connection.
-fn answer(admin: &Admin, mut stream: TcpStream) -> io::Result<()> {
+fn answer(admin: &Admin, mut stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = Vec::new();
@@ -98,10 +113,10 @@ fn answer(admin: &Admin, mut stream: TcpStream) -> io::Result<()> {
         match http1::parse_request(&bytes) {
             Ok(Parsed::Whole(request)) => {
                 let with_body = request.method != Method::Head;
-                let page = if matches!(request.method, Method::Get | Method::Head) {
-                    page(admin, request.path, request.query)
-                } else {
-                    Page::refusal(Status::MethodNotAllowed, "GET and HEAD only")
+                let page = match (request.method, request.path) {
+                    (Method::Post, "/push") => push(admin, request.query),
+                    (Method::Get | Method::Head, path) => page(admin, path, request.query),
+                    _ => Page::refusal(Status::MethodNotAllowed, "GET and HEAD only, and POST /push"),
                 };
                 break page.bytes(with_body);
             }
@@ -155,6 +170,58 @@ fn page(admin: &Admin, path: &str, query: &str) -> Page {
     }
 }
 
+/// The value of a query's parameter, a number of `range`; `None` when it is not named.
+fn parameter(query: &str, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let Some(value) = value else { return Ok(None) };
+    let parsed = value.parse().ok().filter(|number| range.contains(number));
+    parsed.map(Some).ok_or_else(|| format!("{name} is `{value}`, expected {} to {}", range.start(), range.end()))
+}
+
+/// Hands an event to every shard, and says how many there are once they have it; they tell it on their own threads.
+fn push(admin: &Admin, query: &str) -> Page {
+    if admin.inboxes.is_empty() {
+        return Page::refusal(Status::NotFound, "this server tells no events: start it with --push");
+    }
+    let (number, bytes, serialise, at_ns) = match push_arguments(query) {
+        Ok(arguments) => arguments,
+        Err(says) => return Page::refusal(Status::BadRequest, &says),
+    };
+    let wait = at_ns.map_or(0, |at_ns| at_ns.saturating_sub(monotonic_ns()));
+    if wait > PUSH_AHEAD_NS {
+        let says = format!("at_ns is {wait} ns ahead of CLOCK_MONOTONIC, at most {PUSH_AHEAD_NS}");
+        return Page::refusal(Status::BadRequest, &says);
+    }
+    thread::sleep(Duration::from_nanos(wait));
+    let Labels { protocol, format, .. } = admin.labels;
+    // After the wait: making the message is a part of telling it.
+    let event = Arc::new(Event::new(protocol, format, number, bytes, serialise));
+    if admin.inboxes.iter().filter(|inbox| !inbox.put(&event)).count() > 0 {
+        return Page::refusal(Status::Busy, "a shard has too many events to tell already: give orders more slowly");
+    }
+    let body = serde_json::json!({"shards": admin.inboxes.len(), "bytes": event.message_bytes()}).to_string();
+    Page { status: Status::Ok, content_type: "application/json", body: body.into_bytes() }
+}
+
+fn push_arguments(query: &str) -> Result<(u32, usize, Serialise, Option<u64>), String> {
+    let number =
+        parameter(query, "number", 0..=u64::from(u32::MAX))?.ok_or("number is missing: the event's, from 0")?;
+    let bytes =
+        parameter(query, "bytes", 1..=limits::EVENT_BYTES as u64)?.ok_or("bytes is missing: of the event's text")?;
+    let serialise = query.split('&').find_map(|pair| pair.strip_prefix("serialise="));
+    let serialise = serialise.unwrap_or("once");
+    let serialise = serialise.parse().map_err(|()| format!("serialise is `{serialise}`, expected once or each"))?;
+    let at_ns = parameter(query, "at_ns", 0..=u64::MAX)?;
+    let number = u32::try_from(number).expect("checked by its range");
+    Ok((number, usize::try_from(bytes).expect("checked by its range"), serialise, at_ns))
+}
+
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    // The kernel counts from its boot, so neither part is negative.
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
 /// The counters as metrics. They live in the shards as plain atomics with one writer each, so the registry is filled for
 /// each scrape: that costs the scrape microseconds and the shards nothing.
 fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
@@ -167,8 +234,13 @@ fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
     };
     counter("highload_server_connections_accepted_total", "Connections admitted.", totals.accepted)?;
     counter("highload_server_requests_total", "Requests answered, refusals included.", totals.requests)?;
+    counter("highload_server_events_pushed_total", "Events told to connections, one a connection.", totals.pushed)?;
     counter("highload_server_receive_bytes_total", "Bytes read from connections.", totals.bytes_in)?;
-    counter("highload_server_transmit_bytes_total", "Bytes of replies written to connections.", totals.bytes_out)?;
+    counter(
+        "highload_server_transmit_bytes_total",
+        "Bytes of replies and events written to connections.",
+        totals.bytes_out,
+    )?;
 
     let open = IntGauge::new("highload_server_connections_open", "Connections held now.")?;
     open.set(i64::try_from(totals.open).unwrap_or(i64::MAX));
@@ -231,10 +303,7 @@ fn limiter(registry: &Registry, totals: &Totals, gates: Gates) -> prometheus::Re
 /// Samples the CPU time of all threads. The sampling signal interrupts system calls: not for measured passes.
 fn profile(admin: &Admin, query: &str) -> Page {
     let parameter = |name: &str, (default, most): (u64, u64)| {
-        let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        let Some(value) = value else { return Ok(default) };
-        let parsed = value.parse().ok().filter(|number| (1..=most).contains(number));
-        parsed.ok_or_else(|| format!("{name} is `{value}`, expected 1 to {most}"))
+        parameter(query, name, 1..=most).map(|value| value.unwrap_or(default))
     };
     let (seconds, hz) = match (parameter("seconds", PROFILE_SECONDS), parameter("hz", PROFILE_HZ)) {
         (Ok(seconds), Ok(hz)) => (seconds, hz),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wire::{Format, Protocol};
 
 use crate::counters::Counters;
+use crate::push::Inbox;
 use crate::{Engine, Error, LimitRequests};
 
 /// What the metrics would be labelled with.
@@ -30,6 +31,6 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     Err(Error::Usage(format!("--admin {address}: this server was built without its feature admin")))
 }
 
-pub(crate) fn start(_: TcpListener, _: Labels, _: Vec<Arc<Counters>>) -> Result<(), Error> {
+pub(crate) fn start(_: TcpListener, _: Labels, _: Vec<Arc<Counters>>, _: Vec<Arc<Inbox>>) -> Result<(), Error> {
     Ok(())
 }

@@ -33,6 +33,11 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<SocketAddr>,
 
+    /// Take orders to tell every connection an event: POST /push?number=1&bytes=128&serialise=once on the admin address.
+    /// Engines with a task for each connection keep its waker then
+    #[arg(long, requires = "admin")]
+    pub push: bool,
+
     /// Threads, each with its own listener (SO_REUSEPORT), store and event loop
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=SHARDS))]
     pub shards: u16,

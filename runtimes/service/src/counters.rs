@@ -26,11 +26,13 @@ pub enum ErrorKind {
     Accept,
     /// Still not finished when the time to drain was over.
     Cut,
+    /// It did not read the events that it was told, and was ended.
+    SlowReader,
 }
 
 impl ErrorKind {
     /// Every kind with its name in counters and metrics, in the order of the enum.
-    pub const ALL: [(ErrorKind, &'static str); 9] = [
+    pub const ALL: [(ErrorKind, &'static str); 10] = [
         (ErrorKind::BadRequest, "bad-request"),
         (ErrorKind::NotFound, "not-found"),
         (ErrorKind::TooLarge, "too-large"),
@@ -40,6 +42,7 @@ impl ErrorKind {
         (ErrorKind::Io, "io"),
         (ErrorKind::Accept, "accept"),
         (ErrorKind::Cut, "cut"),
+        (ErrorKind::SlowReader, "slow-reader"),
     ];
 }
 
@@ -50,6 +53,7 @@ pub struct Counters {
     pub(crate) accepted: Count,
     pub(crate) closed: Count,
     pub(crate) requests: Count,
+    pub(crate) pushed: Count,
     pub(crate) bytes_in: Count,
     pub(crate) bytes_out: Count,
     /// Requests that `--limit-requests` let in, and turns that brought any.
@@ -101,6 +105,7 @@ pub(crate) struct Totals {
     pub(crate) accepted: u64,
     pub(crate) open: u64,
     pub(crate) requests: u64,
+    pub(crate) pushed: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) admitted: u64,
@@ -117,6 +122,7 @@ impl Totals {
             totals.accepted += shard.accepted.value();
             totals.open += shard.accepted.value().saturating_sub(shard.closed.value());
             totals.requests += shard.requests.value();
+            totals.pushed += shard.pushed.value();
             totals.bytes_in += shard.bytes_in.value();
             totals.bytes_out += shard.bytes_out.value();
             totals.admitted += shard.admitted.value();
@@ -143,6 +149,7 @@ impl Totals {
             "accepted": self.accepted,
             "open": self.open,
             "requests": self.requests,
+            "pushed": self.pushed,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "errors": errors,

@@ -7,7 +7,8 @@
 //! * `--admin`: Prometheus metrics, health and a CPU profile, on a thread of its own, only when asked.
 //!
 //! An engine is a `main` that calls [`run`] with a function: it gets a [`Shard`] (a bound listener, a handler, a
-//! descriptor that becomes readable when it is time to stop) and moves bytes until every connection has ended.
+//! descriptor that becomes readable when there is an order: to stop, or to tell everybody an event) and moves bytes until
+//! every connection has ended.
 
 #[cfg_attr(not(feature = "admin"), path = "admin_absent.rs")]
 mod admin;
@@ -20,6 +21,7 @@ mod handler;
 mod limiter;
 mod listen;
 mod pool;
+mod push;
 mod ring;
 mod run;
 mod sockets;
@@ -36,6 +38,7 @@ pub use handler::{Connection, Handler, Next, READ_BYTES};
 pub use limiter::{LimitRequests, UnknownAlgorithm};
 pub use listen::{Places, last_of_queue};
 pub use pool::Pool;
+pub use push::{BACKLOG_BYTES, Event, Order, Orders};
 pub use ring::{Ring, RingFeature};
 pub use run::{Engine, Life, Shard, run, run_with};
 pub use store::{ADDED_NOTES, Store};

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use wire::event;
 
 use crate::counters::{Counters, Totals};
 use crate::fault::Faults;
 use crate::handler::{Handler, Rules};
 use crate::limiter::{Connections, Gate};
 use crate::listen::{self, BACKLOG, Places};
+use crate::push::{Inbox, Orders};
 use crate::ring::Ring;
 use crate::store::Store;
 use crate::tables::OwnTables;
@@ -40,8 +42,10 @@ pub struct Engine {
 pub struct Shard {
     /// Bound, listening, not blocking; TCP_NODELAY is inherited by what it accepts.
     pub listener: TcpListener,
-    /// Becomes readable when it is time to stop; not blocking.
-    pub stop: UnixStream,
+    /// Becomes readable when there are orders; not blocking.
+    pub wake: UnixStream,
+    /// What the bytes on `wake` mean.
+    pub orders: Orders,
     /// Turns bytes into bytes.
     pub handler: Handler,
     /// What the engine reports of its life.
@@ -96,7 +100,7 @@ impl Life {
         ready.line["idle"] = idle.name("naive", "lean").into();
     }
 
-    /// Starts the time that draining may take. To be called when `stop` becomes readable.
+    /// Starts the time that draining may take. To be called with the order to stop.
     pub fn draining(&self) {
         if self.0.draining.swap(true, Ordering::Relaxed) {
             return;
@@ -139,6 +143,10 @@ pub fn run_with(
     places: Places,
     serve: impl Fn(Shard) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
+    if args.push && !event::is_told_in(args.protocol) {
+        let says = "--push: a reply of HTTP/1.1 needs a request, so nobody can be told an event: --protocol frame or websocket";
+        return Err(Error::Usage(says.to_owned()));
+    }
     let admin = args.admin.map(admin::bind).transpose()?;
     let connections = listen::connection_limit(args, places)?;
     let listeners = listen::listeners(args)?;
@@ -147,6 +155,9 @@ pub fn run_with(
     let ready = Mutex::new(Ready { missing: listeners.len(), line });
     let common = Common { counters, ready, draining: false.into(), ended: false.into(), ending: Mutex::new(()) };
     let common = Arc::new(common);
+    stop_at_once_on_second_signal().map_err(Error::system("installing signal handlers"))?;
+    let tables = args.own_tables.then(|| OwnTables::new(&listeners));
+    let shards = shards(args, connections, listeners, &common)?;
     if let Some(listener) = admin {
         let labels = admin::Labels {
             engine,
@@ -154,11 +165,10 @@ pub fn run_with(
             format: args.format,
             gates: admin::Gates { connections, requests: args.limit_requests },
         };
-        admin::start(listener, labels, common.counters.clone())?;
+        let inboxes =
+            if args.push { shards.iter().map(|shard| Arc::clone(&shard.orders.inbox)).collect() } else { Vec::new() };
+        admin::start(listener, labels, common.counters.clone(), inboxes)?;
     }
-    stop_at_once_on_second_signal().map_err(Error::system("installing signal handlers"))?;
-    let tables = args.own_tables.then(|| OwnTables::new(&listeners));
-    let shards = shards(args, connections, listeners, &common)?;
     let serve = |shard: Shard| {
         if let Some(tables) = &tables {
             tables.enter(&shard.listener)?;
@@ -204,20 +214,21 @@ fn shards(
             faults: Faults::new(&args.faults),
         };
         let handler = Handler::new(args.protocol, args.format, store, counters, rules);
-        let stop = stop_signal().map_err(Error::system("installing signal handlers"))?;
-        Ok(Shard { listener, stop, handler, life: Life(Arc::clone(common)) })
+        let (wake, inbox) = wake().map_err(Error::system("installing signal handlers"))?;
+        let orders = Orders { inbox: Arc::new(inbox), push: args.push };
+        Ok(Shard { listener, wake, orders, handler, life: Life(Arc::clone(common)) })
     };
     listeners.into_iter().enumerate().map(shard).collect()
 }
 
-/// A descriptor that becomes readable with SIGTERM or SIGINT (self-pipe).
-fn stop_signal() -> std::io::Result<UnixStream> {
+/// A descriptor that becomes readable with SIGTERM or SIGINT (self-pipe), and with what is put into its inbox.
+fn wake() -> std::io::Result<(UnixStream, Inbox)> {
     let (readable, written) = UnixStream::pair()?;
     readable.set_nonblocking(true)?;
     for signal in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(signal, written.try_clone()?)?;
     }
-    Ok(readable)
+    Ok((readable, Inbox::new(written)))
 }
 
 fn stop_at_once_on_second_signal() -> std::io::Result<()> {
@@ -260,6 +271,7 @@ fn ready_line(
         "faults": args.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "backlog": BACKLOG,
         "idle": Value::Null,
+        "push": args.push,
     }))
 }
 

@@ -80,6 +80,12 @@ pub(crate) fn end_writing(socket: &impl AsRawFd) {
     end(unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }, Shutdown::Write);
 }
 
+/// Ends both directions of a socket: whatever waits on it comes to its end.
+pub(crate) fn end_both(socket: &impl AsRawFd) {
+    // SAFETY: borrowed from the caller's socket, which is open.
+    end(unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }, Shutdown::Both);
+}
+
 /// The word of a descriptor's bit, and the bit.
 fn place(fd: RawFd) -> (usize, u64) {
     let fd = usize::try_from(fd).expect("an open descriptor is not negative");

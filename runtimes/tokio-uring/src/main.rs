@@ -48,5 +48,8 @@ fn run(args: &Args) -> Result<(), Error> {
     let ring = Ring::new(runtime::ENTRIES, features)?;
     let name = args.idle.name("tokio-uring", "tokio-uring+lean");
     let engine = Engine { name, interface: Interface::IoUring };
+    if args.server.own_tables {
+        runtime::open_shared()?;
+    }
     service::run(engine, &args.server, |shard| runtime::run(shard, args.idle, ring, args.ring.is_none()))
 }

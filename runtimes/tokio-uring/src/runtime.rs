@@ -34,23 +34,34 @@ pub(crate) fn run(shard: Shard, idle: Idle, ring: Ring, may_fall_back: bool) -> 
     runtime.block_on(serve(shard, idle, ring))
 }
 
+/// Opens what all runtimes of the process share, before threads get tables of descriptors of their own: tokio, below this one,
+/// has one pipe for signals, which the first runtime opens and each further one duplicates, by a number that must mean it in
+/// every table.
+pub(crate) fn open_shared() -> Result<(), Error> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io().build().map(drop).map_err(Error::system("epoll_create"))
+}
+
 async fn serve(shard: Shard, idle: Idle, ring: Ring) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life } = shard;
+    let Shard { listener, wake, orders, handler, life } = shard;
     let set_up = || -> io::Result<_> {
         // The ring's accept and read must wait in the kernel: with O_NONBLOCK they would end with EAGAIN.
         listener.set_nonblocking(false)?;
-        stop.set_nonblocking(false)?;
+        wake.set_nonblocking(false)?;
         listener.try_clone()
     };
     let queue = set_up().map_err(Error::system("setting up the listener"))?;
-    let tasks = Tasks::new(handler, idle);
+    let tasks = Tasks::new(handler, orders, idle);
     let accepting = tokio_uring::spawn(accept(TcpListener::from_std(listener), Rc::clone(&tasks)));
     tokio_uring::spawn(tasks.turns());
     life.idle(idle);
     life.ready(Some(ring));
 
-    // The byte that the signal handler writes.
-    let _ = UnixStream::from_std(stop).read(Vec::with_capacity(1)).await;
+    // A byte an order.
+    let wake = UnixStream::from_std(wake);
+    while let (Ok(_), bytes) = wake.read(Vec::with_capacity(64)).await
+        && tasks.obey(&bytes).await
+    {}
     drain(&tasks, &life, &queue).map_err(Error::system("draining"))?;
     // Its accept has failed by now; the runtime must not be dropped with an operation under way.
     let _ = accepting.await;
@@ -70,7 +81,7 @@ async fn accept(listener: TcpListener, tasks: Rc<Tasks>) {
 }
 
 fn admit(stream: TcpStream, tasks: &Rc<Tasks>) -> io::Result<()> {
-    tokio_uring::spawn(tasks.admit(Stream::new(stream, tasks.idle())?));
+    tasks.admit(Stream::new(stream, tasks.idle())?);
     Ok(())
 }
 

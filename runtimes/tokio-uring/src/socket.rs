@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
+use bytes::Bytes;
 use service::{Idle, Socket};
 use tokio::io::unix::AsyncFd;
-use tokio_uring::buf::BoundedBuf;
+use tokio_uring::buf::{BoundedBuf, IoBuf};
 use tokio_uring::net::TcpStream;
 
 /// A stream, and when it waits with empty hands also its registration with epoll.
@@ -46,57 +47,77 @@ impl AsRawFd for Stream {
 // it is used, for as long as they wait.
 #[expect(clippy::manual_async_fn, reason = "the size of what waits, see above")]
 impl Socket for Stream {
-    fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
-        async move {
-            let mut buffer = buffer;
-            loop {
-                let (result, returned) = self.stream.read(buffer).await;
-                buffer = returned;
-                match (result, &self.readiness) {
-                    (Err(error), Some(readiness)) if error.kind() == io::ErrorKind::WouldBlock => {
-                        match poll_fn(|context| readiness.poll_read_ready(context)).await {
-                            Ok(mut guard) => guard.clear_ready(),
-                            Err(error) => return (Err(error), buffer),
-                        }
-                    }
-                    (result, _) => return (result, buffer),
-                }
-            }
-        }
+    fn spawn(task: impl Future<Output = ()> + 'static) {
+        tokio_uring::spawn(task);
+    }
+
+    /// Boxed, as all reads and writes here are: their futures are larger than all else that a task holds, and where idle
+    /// connections are lean, most tasks have none. That is two allocations more for each request.
+    fn read(&self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
+        Box::pin(self.read_in_the_end(buffer))
     }
 
     /// By the one slot for a reader's waker; `AsyncFd::readable` would cost each task a place in a list.
-    fn readable(&mut self) -> impl Future<Output = io::Result<()>> {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> {
         let readiness = self.readiness.as_ref().expect("asked only when idle connections are lean");
         poll_fn(|context| readiness.poll_read_ready(context).map_ok(drop))
     }
 
-    fn read_ready(&mut self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
-        async move {
-            let readiness = self.readiness.as_ref().expect("asked only when idle connections are lean");
-            let mut guard = match poll_fn(|context| readiness.poll_read_ready(context)).await {
-                Ok(guard) => guard,
-                Err(error) => return (Err(error), buffer),
-            };
-            let (result, buffer) = self.stream.read(buffer).await;
-            // A short read emptied the socket: the next bytes come with an edge of their own (epoll(7)). What came after the
-            // guard was taken is kept by tokio's tick, and the end of the stream is never cleared.
-            let drained = match &result {
-                Ok(length) => *length < buffer.capacity(),
-                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            };
-            if drained {
-                guard.clear_ready();
+    fn read_ready(&self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> {
+        Box::pin(self.read_what_is_there(buffer))
+    }
+
+    fn write_all(&self, bytes: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)> {
+        Box::pin(self.write(bytes))
+    }
+
+    fn write_shared(&self, bytes: Bytes) -> impl Future<Output = io::Result<()>> {
+        async move { self.write(bytes).await.0 }
+    }
+}
+
+impl Stream {
+    async fn read_in_the_end(&self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        loop {
+            let (result, returned) = self.stream.read(buffer).await;
+            buffer = returned;
+            match (result, &self.readiness) {
+                (Err(error), Some(readiness)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match poll_fn(|context| readiness.poll_read_ready(context)).await {
+                        Ok(mut guard) => guard.clear_ready(),
+                        Err(error) => return (Err(error), buffer),
+                    }
+                }
+                (result, _) => return (result, buffer),
             }
-            (result, buffer)
         }
     }
 
-    fn write_all(&mut self, bytes: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)> {
+    async fn read_what_is_there(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        let readiness = self.readiness.as_ref().expect("asked only when idle connections are lean");
+        let mut guard = match poll_fn(|context| readiness.poll_read_ready(context)).await {
+            Ok(guard) => guard,
+            Err(error) => return (Err(error), buffer),
+        };
+        let (result, buffer) = self.stream.read(buffer).await;
+        // A short read emptied the socket: the next bytes come with an edge of their own (epoll(7)). What came after the
+        // guard was taken is kept by tokio's tick, and the end of the stream is never cleared.
+        let drained = match &result {
+            Ok(length) => *length < buffer.capacity(),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if drained {
+            guard.clear_ready();
+        }
+        (result, buffer)
+    }
+
+    #[expect(clippy::manual_async_fn, reason = "the size of what waits, see above")]
+    fn write<B: IoBuf>(&self, bytes: B) -> impl Future<Output = (io::Result<()>, B)> {
         async move {
             let (result, bytes) = self.stream.write(bytes).submit().await;
             match result {
-                Ok(sent) if sent == bytes.len() => (Ok(()), bytes),
+                Ok(sent) if sent == bytes.bytes_init() => (Ok(()), bytes),
                 // Boxed, since slow peers are few: a task is as large as the largest thing that it may wait for.
                 Ok(sent) => Box::pin(self.write_rest(bytes, sent)).await,
                 Err(error) if goes_on(&error) => Box::pin(self.write_rest(bytes, 0)).await,
@@ -104,12 +125,10 @@ impl Socket for Stream {
             }
         }
     }
-}
 
-impl Stream {
     /// Writes what the first write left.
-    async fn write_rest(&self, mut bytes: Vec<u8>, mut sent: usize) -> (io::Result<()>, Vec<u8>) {
-        while sent < bytes.len() {
+    async fn write_rest<B: IoBuf>(&self, mut bytes: B, mut sent: usize) -> (io::Result<()>, B) {
+        while sent < bytes.bytes_init() {
             let (result, rest) = self.stream.write(bytes.slice(sent..)).submit().await;
             bytes = rest.into_inner();
             match (result, &self.readiness) {

@@ -39,3 +39,11 @@ fn rings() {
         server.stop();
     }
 }
+
+/// With a table for each shard, two shards hold 21,000 connections where a table has 11,500 places.
+#[test]
+fn own_tables() {
+    const LIMITED: Subject =
+        Subject { binary: "prlimit", args: &[contract::tables::TABLE, BINARY, "--idle", "lean"], ..LEAN };
+    contract::tables::two_hold_twice_as_many(&LIMITED);
+}

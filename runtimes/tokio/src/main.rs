@@ -9,7 +9,7 @@ mod socket;
 use std::process::ExitCode;
 
 use clap::Parser;
-use service::{Engine, Idle, Interface};
+use service::{Engine, Error, Idle, Interface};
 
 /// Server under test: tokio, one current-thread runtime a shard
 #[derive(Parser)]
@@ -25,6 +25,13 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    service::exit(run(&args))
+}
+
+fn run(args: &Args) -> Result<(), Error> {
     let engine = Engine { name: args.idle.name("tokio", "tokio+lean"), interface: Interface::Epoll };
-    service::exit(service::run(engine, &args.server, |shard| runtime::run(shard, args.idle)))
+    if args.server.own_tables {
+        runtime::open_shared()?;
+    }
+    service::run(engine, &args.server, |shard| runtime::run(shard, args.idle))
 }

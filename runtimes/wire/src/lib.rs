@@ -6,6 +6,7 @@
 //! [`client`]. Nothing here knows a socket, a clock or a thread, so that everything can be tested and fuzzed with slices.
 
 pub mod client;
+pub mod event;
 pub mod format;
 pub mod frame;
 pub mod http1;

@@ -19,6 +19,10 @@ pub const PAGE_NOTES: u32 = 100;
 /// Notes in a page when the request names no limit.
 pub const PAGE_NOTES_DEFAULT: u32 = 10;
 
+/// Largest text of an event in bytes: as large as the largest message that a peer of a push service usually takes
+/// (64 KiB), and small beside what may wait for a slow reader.
+pub const EVENT_BYTES: usize = 64 << 10;
+
 /// Largest reply body that a client accepts: a full page of the longest texts, each byte of which JSON may
 /// write as `\u0000`, is 2.4 MiB.
 pub const REPLY_BODY_BYTES: usize = 4 << 20;

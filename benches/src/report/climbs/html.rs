@@ -5,11 +5,11 @@ use askama::Template;
 
 use super::{Run, table};
 use crate::climb::memory::Memory;
-use crate::climb::result::{Climb, Plateau, Window};
+use crate::climb::result::{Broadcast, Climb, Plateau, Window};
 use crate::report::palette::{css, slot};
 use crate::report::plots::{self, Curve, Panel};
 use crate::report::svg::swatch;
-use crate::report::words::number;
+use crate::report::words::{grouped, number};
 use crate::result::{FactGroup, Status};
 
 /// How it was measured and what is wrong with that.
@@ -113,9 +113,13 @@ fn engines(run: &Run) -> Vec<&Climb> {
 fn sections(run: &Run) -> Vec<Section> {
     let memory: [(&str, fn(&Memory) -> u64); 2] =
         [("The servers' own memory", |memory| memory.servers_pss), ("Slab of both ends", |memory| memory.slab)];
-    let panels = memory.iter().enumerate().filter_map(|(place, (caption, of))| {
-        let value = |plateau: &Plateau| Some(of(&plateau.memory) as f64 / f64::from(1 << 20));
-        plots::curves(&format!("memory-{place}"), caption, "MiB", &over_users(run, |_| true, value))
+    let protocols = distinct(run.climbs.iter().map(|climb| climb.protocol.clone()));
+    let panels = protocols.iter().flat_map(|protocol| {
+        memory.iter().enumerate().filter_map(move |(place, (caption, of))| {
+            let value = |plateau: &Plateau| Some(of(&plateau.memory) as f64 / f64::from(1 << 20));
+            let curves = over_users(run, |climb| climb.protocol == *protocol, value);
+            plots::curves(&format!("memory-{place}-{protocol}"), &format!("{caption}, {protocol}"), "MiB", &curves)
+        })
     });
     let mut sections = vec![Section {
         id: "memory".into(),
@@ -126,20 +130,26 @@ fn sections(run: &Run) -> Vec<Section> {
     for (place, (share, arrivals)) in kinds(run).into_iter().enumerate() {
         sections.push(chatter(run, place, share, &arrivals));
     }
+    sections.extend(tellings(run).into_iter().enumerate().map(|(place, told)| telling(run, place, &told)));
     sections.retain(|section| !section.panels.is_empty());
     sections
 }
 
 /// Shares and arrivals that were offered, in their order.
 fn kinds(run: &Run) -> Vec<(f64, String)> {
-    let mut kinds: Vec<(f64, String)> = Vec::new();
-    for window in run.climbs.iter().flat_map(|climb| &climb.plateaus).flat_map(|plateau| &plateau.windows) {
-        let kind = (window.active_share, window.arrivals.clone());
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
+    let windows = run.climbs.iter().flat_map(|climb| &climb.plateaus).flat_map(|plateau| &plateau.windows);
+    distinct(windows.map(|window| (window.active_share, window.arrivals.clone())))
+}
+
+/// Each value once, in the order in which they come.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
         }
     }
-    kinds
+    seen
 }
 
 /// What a kind of chatter costs, by format.
@@ -170,6 +180,61 @@ fn chatter(run: &Run, place: usize, share: f64, arrivals: &str) -> Section {
         title: format!("{} % of the users chatter, {arrivals} arrivals", number(share * 100.0)),
         text: "A request a second and active user unless the scenario says otherwise; all other users are connected and silent.".into(),
         panels,
+    }
+}
+
+/// A kind of events.
+#[derive(PartialEq)]
+struct Told<'a> {
+    protocol: &'a str,
+    format: &'a str,
+    bytes: u32,
+    serialise: &'a str,
+}
+
+/// The kinds of events that were told at plateaus.
+fn tellings(run: &Run) -> Vec<Told<'_>> {
+    let kinds = run.climbs.iter().flat_map(|climb| {
+        climb.plateaus.iter().flat_map(told).map(|told| Told {
+            protocol: &climb.protocol,
+            format: &climb.format,
+            bytes: told.bytes,
+            serialise: &told.serialise,
+        })
+    });
+    distinct(kinds)
+}
+
+/// The events that were told at a plateau.
+fn told(plateau: &Plateau) -> impl Iterator<Item = &Broadcast> {
+    plateau.life.iter().filter_map(|life| life.broadcast.as_ref())
+}
+
+/// What it takes to tell everybody an event.
+fn telling(run: &Run, place: usize, kind: &Told<'_>) -> Section {
+    let figures: [(&str, &str, fn(&Broadcast) -> Option<f64>); 4] = [
+        ("From the order to the last user", "ms", |told| Some(told.last_us / 1e3)),
+        ("From the order to half of the users", "ms", |told| Some(told.delivery.p50_us / 1e3)),
+        ("Server CPU per delivery", "µs", |told| Some(told.server_cpu_us)),
+        ("System calls per delivery", "calls", |told| told.syscalls),
+    ];
+    let panels = figures.iter().enumerate().filter_map(|(number, (caption, unit, of))| {
+        let value = |plateau: &Plateau| {
+            told(plateau).find(|told| told.bytes == kind.bytes && told.serialise == kind.serialise).and_then(of)
+        };
+        let curves = over_users(run, |climb| climb.protocol == kind.protocol && climb.format == kind.format, value);
+        plots::curves(&format!("told-{place}-{number}"), caption, unit, &curves)
+    });
+    let how = if kind.serialise == "once" { "once for all connections" } else { "anew for each connection" };
+    Section {
+        id: format!("told-{place}"),
+        title: format!(
+            "An event of {} bytes to all users over {}, its message made {how}",
+            grouped(f64::from(kind.bytes)),
+            kind.protocol
+        ),
+        text: "All servers begin at one moment, from which the times count; every user hears the event once, and each byte of it is checked.".into(),
+        panels: panels.collect(),
     }
 }
 

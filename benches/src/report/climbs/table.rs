@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::Run;
-use crate::climb::result::{Climb, Plateau, Window};
+use crate::climb::result::{Climb, Life, Plateau, Window};
 use crate::report::words::{NOTHING, grouped, number, optional};
 use crate::result::Status;
 
@@ -166,6 +166,10 @@ pub(super) fn grids(run: &Run, plateaus: Plateaus) -> Vec<(String, Grid)> {
     if !life.rows.is_empty() {
         grids.push(("What users did beside talking".to_owned(), life));
     }
+    let broadcasts = broadcasts(run, plateaus);
+    if !broadcasts.rows.is_empty() {
+        grids.push(("One event told to all users".to_owned(), broadcasts));
+    }
     if let [climb] = run.climbs.as_slice()
         && climb.slopes.as_ref().is_some_and(|slopes| !slopes.caches.is_empty())
     {
@@ -284,8 +288,8 @@ fn life(run: &Run) -> Grid {
         "overflows",
         "verdict",
     ];
-    let all = run.climbs.iter().flat_map(|climb| climb.life.iter().map(move |life| (climb, life)));
-    let rows = all.map(|(climb, life)| {
+    let all = run.climbs.iter().flat_map(|climb| lives(climb, Plateaus::All).map(move |life| (climb, life)));
+    let rows = all.filter(|(_, life)| life.broadcast.is_none()).map(|(climb, life)| {
         let served = |microseconds: f64| optional((life.served_again.count > 0).then_some(microseconds / 1e3));
         vec![
             climb.engine.clone(),
@@ -302,6 +306,56 @@ fn life(run: &Run) -> Grid {
         ]
     });
     Grid { headings, rows: rows.collect(), text_columns: 3 }
+}
+
+/// What users did beside talking: at plateaus, then at the top.
+fn lives(climb: &Climb, plateaus: Plateaus) -> impl Iterator<Item = &Life> {
+    let top = climb.plateaus.len().saturating_sub(1);
+    let shown = climb.plateaus.iter().enumerate().filter(move |(place, _)| plateaus == Plateaus::All || *place == top);
+    shown.flat_map(|(_, plateau)| &plateau.life).chain(&climb.life)
+}
+
+fn broadcasts(run: &Run, plateaus: Plateaus) -> Grid {
+    let headings = vec![
+        "engine",
+        "format",
+        "event",
+        "users",
+        "delivered",
+        "first ms",
+        "p50 ms",
+        "p99 ms",
+        "last ms",
+        "CPU µs",
+        "box µs",
+        "sys",
+        "wire B",
+        "verdict",
+    ];
+    let mut rows = Vec::new();
+    for climb in &run.climbs {
+        for life in lives(climb, plateaus) {
+            let Some(told) = &life.broadcast else { continue };
+            let milliseconds = |microseconds: f64| number(microseconds / 1e3);
+            rows.push(vec![
+                climb.engine.clone(),
+                format!("{} {}", climb.protocol, climb.format),
+                format!("{} B, {}", grouped(f64::from(told.bytes)), told.serialise),
+                grouped(f64::from(life.affected)),
+                grouped(life.right as f64),
+                milliseconds(told.first_us),
+                milliseconds(told.delivery.p50_us),
+                milliseconds(told.delivery.p99_us),
+                milliseconds(told.last_us),
+                number(told.server_cpu_us),
+                number(told.box_cpu_us),
+                optional(told.syscalls),
+                number(told.wire_bytes),
+                life.verdict.clone().unwrap_or_else(|| "passed".to_owned()),
+            ]);
+        }
+    }
+    Grid { headings, rows, text_columns: 3 }
 }
 
 fn caches(climb: &Climb) -> Grid {
@@ -338,6 +392,13 @@ pub(super) fn notes(run: &Run) -> Vec<String> {
     ];
     if let Some(climb) = run.climbs.first() {
         notes.push(format!("network namespace: {}", climb.namespace));
+    }
+    if run.climbs.iter().any(|climb| lives(climb, Plateaus::All).any(|life| life.broadcast.is_some())) {
+        notes.push(
+            "broadcasts: milliseconds count from the moment at which all servers were to begin; CPU, system calls and bytes are \
+             for one delivery to one user"
+                .to_owned(),
+        );
     }
     for climb in &run.climbs {
         if let (Some(reason), true) = (&climb.reason, run.climbs.len() > 1) {

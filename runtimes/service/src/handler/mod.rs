@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wire::message::{AddNote, ListNotes};
-use wire::{Format, Protocol, Status, limits};
+use wire::{Format, Protocol, Status, event, limits};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind};
@@ -59,6 +59,10 @@ pub struct Connection {
     continued: bool,
     /// The WebSocket handshake is over.
     upgraded: bool,
+    /// Its last message is written, or it is too slow: it is told nothing more.
+    closing: bool,
+    /// It was ended for being slow, so what fails on it is no news.
+    slow: bool,
     /// The start of a WebSocket message that comes in several frames.
     fragments: Option<Box<websocket::Fragments>>,
     discarded: u32,
@@ -280,7 +284,10 @@ impl Handler {
             }
             match step {
                 Step::Served(length) => used += length,
-                Step::Last(length) => return (used + length, Next::Close),
+                Step::Last(length) => {
+                    connection.closing = true;
+                    return (used + length, Next::Close);
+                }
                 Step::Partial { needed } => {
                     connection.needed = u32::try_from(needed).unwrap_or(u32::MAX);
                     return (used, Next::Read);
@@ -309,13 +316,33 @@ impl Handler {
         self.shard.gate.limits()
     }
 
+    /// Whether a connection is told events: not before a WebSocket is opened, nor behind the last message of any.
+    #[must_use]
+    pub fn takes_events(&self, connection: &Connection) -> bool {
+        let open = self.protocol != Protocol::WebSocket || connection.upgraded;
+        open && !connection.closing && event::is_told_in(self.protocol)
+    }
+
+    /// Counts an event that is on its way to a connection; its bytes count when they are [`Handler::flushed`].
+    pub fn pushed(&mut self) {
+        self.shard.counters.pushed.add(1);
+    }
+
+    /// Counts a connection that has [`crate::BACKLOG_BYTES`] of events to read already: the engine ends it.
+    pub fn too_slow(&mut self, connection: &mut Connection) {
+        (connection.closing, connection.slow) = (true, true);
+        self.shard.counters.error(ErrorKind::SlowReader);
+    }
+
     /// Ends a connection. `failed` when reading or writing did; an end amid a request is found out here.
     pub fn closed(&mut self, connection: Connection, failed: bool) {
-        let Connection { pending, mut admitted, fragments, .. } = connection;
+        let Connection { pending, mut admitted, fragments, slow, .. } = connection;
         self.shard.gate.flushed(&mut admitted);
         self.shard.counters.closed.add(1);
         self.shard.connections.give_back();
-        if failed {
+        if slow {
+            // Counted already.
+        } else if failed {
             self.shard.counters.error(ErrorKind::Io);
         } else if !pending.is_empty() || fragments.is_some() {
             self.shard.counters.error(ErrorKind::Truncated);

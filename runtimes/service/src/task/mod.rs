@@ -4,7 +4,9 @@
 //! when not to, what to do after a refusal and how to drain stands here once. Everything is generic, not `dyn`: the
 //! compiler sees one state machine for each engine, as if it had been written by hand.
 
+mod audience;
 mod exchange;
+mod push;
 mod socket;
 
 use std::cell::{Cell, RefCell};
@@ -12,14 +14,17 @@ use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 pub use socket::{Received, Socket, receive_when_readable};
 
+use self::audience::Audience;
 use self::exchange::Session;
-use crate::sockets::Sockets;
-use crate::{Handler, Life, Pool};
+use crate::push::Event;
+use crate::sockets::{Sockets, end_both};
+use crate::{Handler, Life, Order, Orders, Pool};
 
 /// A pause after accept(2) failed for want of memory. It stops the whole loop, which is what a machine without memory needs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(1);
@@ -52,6 +57,9 @@ pub struct Tasks {
     sockets: RefCell<Sockets>,
     inputs: RefCell<Pool>,
     outputs: RefCell<Pool>,
+    orders: Orders,
+    /// `None` without `--push`.
+    audience: Option<RefCell<Audience>>,
     stopping: Cell<bool>,
     /// Wakes the task that ends turns; empty while it is awake already, and where turns do not matter.
     turn_end: RefCell<Option<Waker>>,
@@ -59,13 +67,16 @@ pub struct Tasks {
 
 impl Tasks {
     /// The shared state of a shard without connections.
-    pub fn new(handler: Handler, idle: Idle) -> Rc<Tasks> {
+    pub fn new(handler: Handler, orders: Orders, idle: Idle) -> Rc<Tasks> {
+        let audience = orders.push.then(RefCell::default);
         Rc::new(Tasks {
             idle,
             handler: RefCell::new(handler),
             sockets: RefCell::default(),
             inputs: RefCell::default(),
             outputs: RefCell::default(),
+            orders,
+            audience,
             stopping: Cell::new(false),
             turn_end: RefCell::default(),
         })
@@ -92,10 +103,10 @@ impl Tasks {
         })
     }
 
-    /// Takes on an accepted connection, or tells it that there are too many. The future is to be spawned.
+    /// Takes on an accepted connection, or tells it that there are too many, in a task of its own.
     ///
     /// The socket is known from the call on and not only once the task runs: draining must see it.
-    pub fn admit<S: Socket>(self: &Rc<Tasks>, socket: S) -> impl Future<Output = ()> + 'static {
+    pub fn admit<S: Socket>(self: &Rc<Tasks>, socket: S) {
         let admitted = self.handler.borrow_mut().admit();
         self.sockets.borrow_mut().insert(&socket);
         let refused = admitted.is_none();
@@ -104,17 +115,54 @@ impl Tasks {
             Idle::Naive => crate::pool::read_buffer(),
             Idle::Lean => Vec::new(),
         };
-        let mut session = Session { socket, connection, tasks: Rc::clone(self), waiting, filled: false };
-        async move {
-            if refused {
-                Box::pin(session.refuse()).await;
-            } else {
+        let session = Session {
+            socket,
+            connection: connection.into(),
+            tasks: Rc::clone(self),
+            waiting: waiting.into(),
+            filled: false.into(),
+            replying: false.into(),
+            pushing: false.into(),
+        };
+        // Two kinds of tasks, each as large as it has to be: where nobody is told events, no connection pays for it.
+        if refused {
+            S::spawn(async move {
+                session.refuse().await;
+                session.forgotten();
+            });
+        } else if self.audience.is_some() {
+            S::spawn(async move {
+                let failed = session.until_closed_and_told().await.is_err();
+                session.closed(failed);
+            });
+        } else {
+            S::spawn(async move {
                 let failed = session.until_closed().await.is_err();
-                session.tasks.handler.borrow_mut().closed(std::mem::take(&mut session.connection), failed);
-            }
-            // Forgotten before it is closed: after that the descriptor's number may be another one's.
-            session.tasks.sockets.borrow_mut().remove(&session.socket);
+                session.closed(failed);
+            });
         }
+    }
+
+    /// Follows the orders behind these bytes, which were read from the shard's `wake` (none: it ended). `false` means to stop.
+    pub async fn obey(&self, bytes: &[u8]) -> bool {
+        for order in self.orders.of(bytes) {
+            match order {
+                Order::Stop => return false,
+                Order::Push(event) => self.tell(event).await,
+            }
+        }
+        true
+    }
+
+    /// Tells every connection an event, and waits until each of their tasks has run: the next event is another round.
+    async fn tell(&self, event: Arc<Event>) {
+        let Some(audience) = &self.audience else { return };
+        for descriptor in audience.borrow_mut().tell(event) {
+            // Open: a task leaves the audience before its socket is closed. What it waits for comes to its end.
+            end_both(&descriptor);
+        }
+        let have_run = |context: &Context<'_>| audience.borrow_mut().have_run(context.waker());
+        poll_fn(|context| if have_run(context) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// Whether to go on accepting after this error: not when the listener was shut down for draining. Waits a moment

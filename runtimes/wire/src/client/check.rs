@@ -56,6 +56,9 @@ pub enum Mismatch {
     /// The page.
     #[error("the page: {0}")]
     Page(String),
+    /// An event that the server told.
+    #[error("the event: {0}")]
+    Event(String),
 }
 
 impl Mismatch {

@@ -4,6 +4,7 @@
 //! parsing a reply allocates nothing, and a reply equal to the last one that was fully checked is compared, not decoded.
 
 mod check;
+mod event;
 pub mod exchange;
 mod websocket;
 
@@ -16,6 +17,7 @@ use crate::websocket::{frame as websocket_frame, handshake};
 use crate::{Format, Protocol, Status, frame};
 
 pub use check::Mismatch;
+pub use event::ExpectedEvent;
 pub use exchange::Exchange;
 
 /// What to ask of a server.
@@ -56,7 +58,8 @@ pub struct Reply<'a> {
     /// Correlation id; `None` with HTTP, where order says which request it answers, and in what is no answer to a request.
     pub id: Option<u32>,
     /// The status as HTTP numbers it, also for frames: 200 is success, 503 a limiter's refusal. With WebSocket also
-    /// [`OPENED`], [`PONG`], and from 1000 on the code of a close frame, whose reason then is the body.
+    /// [`OPENED`], [`PONG`], and from 1000 on the code of a close frame, whose reason then is the body. [`EVENT`] is no
+    /// reply at all.
     pub status: u16,
     /// The body.
     pub body: &'a [u8],
@@ -67,6 +70,9 @@ pub const OPENED: u16 = 101;
 
 /// Status of a WebSocket pong, whose body is that of its ping: its opcode, which is no status.
 pub const PONG: u16 = 10;
+
+/// Status of an event, which no request asked for: its opcode, which is no status. Its number is in place of the id.
+pub const EVENT: u16 = crate::event::OPCODE as u16;
 
 /// Appends what a client sends once on each connection before its first request, to be answered by a reply with status
 /// [`OPENED`]. Nothing in protocols without a handshake.
@@ -83,6 +89,9 @@ pub enum Error {
     /// Not a frame, or too large.
     #[error(transparent)]
     Frame(#[from] frame::Error),
+    /// A frame that no request asked for, and that is no event.
+    #[error("opcode {0} in a frame of the server's own, which is no event")]
+    UnknownOpcode(u8),
     /// A frame with a status that this client does not know.
     #[error("unknown status {0} in a frame")]
     UnknownStatus(u8),
@@ -147,9 +156,13 @@ pub fn parse_reply(protocol: Protocol, bytes: &[u8]) -> Result<Option<Reply<'_>>
     match protocol {
         Protocol::Frame => match frame::parse_reply(bytes)? {
             frame::Parsed::Whole(frame) => {
-                let status = Status::from_frame(frame.status).ok_or(Error::UnknownStatus(frame.status))?;
+                let status = match frame.opcode {
+                    crate::event::OPCODE => EVENT,
+                    opcode @ crate::event::OPCODE.. => return Err(Error::UnknownOpcode(opcode)),
+                    _ => Status::from_frame(frame.status).ok_or(Error::UnknownStatus(frame.status))?.http(),
+                };
                 let (consumed, body) = (frame.consumed, frame.body);
-                Ok(Some(Reply { consumed, id: Some(frame.id), status: status.http(), body }))
+                Ok(Some(Reply { consumed, id: Some(frame.id), status, body }))
             }
             frame::Parsed::Partial { .. } => Ok(None),
         },

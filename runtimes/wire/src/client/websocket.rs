@@ -2,10 +2,10 @@
 
 use std::mem::MaybeUninit;
 
-use super::{Error, OPENED, Operation, PONG, Reply};
+use super::{EVENT, Error, OPENED, Operation, PONG, Reply};
 use crate::websocket::frame::{self as ws, Opcode, Parsed};
 use crate::websocket::{handshake, text};
-use crate::{Format, Protocol, frame, http1, limits};
+use crate::{Format, Protocol, event, frame, http1, limits};
 
 /// Longest message of a server: the largest reply and whichever head.
 const MESSAGE_BYTES: usize = limits::REPLY_BODY_BYTES + 64;
@@ -100,7 +100,10 @@ pub(super) fn parse_reply(bytes: &[u8]) -> Result<Option<Reply<'_>>, Error> {
 fn parse_text(payload: &[u8]) -> Result<Reply<'_>, Error> {
     let text = std::str::from_utf8(payload).map_err(|_| Error::Message("a text message that is not UTF-8"))?;
     let message = text::parse(text).map_err(|_| Error::Message("a text message without `ID STATUS`"))?;
-    let status = message.word.parse().map_err(|_| Error::Message("a status that is no number"))?;
+    let status = match message.word {
+        event::WORD => EVENT,
+        word => word.parse().map_err(|_| Error::Message("a status that is neither a number nor an event"))?,
+    };
     Ok(Reply { consumed: payload.len(), id: Some(message.id), status, body: message.body.as_bytes() })
 }
 
@@ -168,7 +171,8 @@ mod tests {
         assert_eq!(of(b"\x88\x00"), Ok(Some((None, 1005, vec![]))));
         assert_eq!(of(b"\x8a\x02hi"), Ok(Some((None, PONG, b"hi".to_vec()))));
         assert!(matches!(of(b"\x81\x060 event"), Err(Error::Message(_))));
-        assert!(matches!(of(b"\x81\x080 event\n"), Err(Error::Message(_))));
+        assert!(matches!(of(b"\x81\x080 eight\n"), Err(Error::Message(_))));
+        assert_eq!(of(b"\x81\x0a0 event\nhi"), Ok(Some((Some(0), EVENT, b"hi".to_vec()))));
         assert!(matches!(of(b"\x89\x00"), Err(Error::Message(_))));
         assert!(matches!(of(b"\x01\x00"), Err(Error::Message(_))));
         assert!(matches!(of(b"\x81\x80\0\0\0\0"), Err(Error::WebSocket(ws::Error::Masked))));

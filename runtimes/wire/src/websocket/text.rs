@@ -3,6 +3,7 @@
 //! ```text
 //! request   ID OPERATION\n     7 add\n{"text":"hello"}        operations: echo, add, list
 //! reply     ID STATUS\n        7 200\n{"id":"1001",…}         statuses as HTTP numbers them
+//! event     NUMBER event\n     7 event\n{"id":"7",…}          what nobody asked for
 //! ```
 //!
 //! ID is a decimal number below 2³², chosen by the client and repeated by the reply.
@@ -18,7 +19,7 @@ pub const ID_DIGITS: usize = 10;
 pub struct Message<'a> {
     /// Correlation id.
     pub id: u32,
-    /// The operation of a request, the status of a reply.
+    /// The operation of a request, the status of a reply, or `event`.
     pub word: &'a str,
     /// What follows the first line.
     pub body: &'a str,
@@ -63,10 +64,14 @@ pub const fn name(opcode: Opcode) -> &'static str {
 
 /// Appends the head of a reply.
 pub fn write_reply_head(out: &mut Vec<u8>, id: u32, status: Status) {
-    let mut digits = itoa::Buffer::new();
-    out.extend_from_slice(digits.format(id).as_bytes());
+    write_head(out, id, itoa::Buffer::new().format(status.http()));
+}
+
+/// Appends a head with any word.
+pub fn write_head(out: &mut Vec<u8>, id: u32, word: &str) {
+    out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
     out.push(b' ');
-    out.extend_from_slice(digits.format(status.http()).as_bytes());
+    out.extend_from_slice(word.as_bytes());
     out.push(b'\n');
 }
 
