@@ -299,7 +299,8 @@ impl Bench<'_> {
                     start = probes.read(false).ok();
                     if planned.pass == Pass::Flame {
                         let (part, cpus) = (&self.scenario.flame, &self.cpus.observer);
-                        sampling = Some(Sampling::start(part, probes.server.busiest(), &row.ready, self.directory, cpus)?);
+                        sampling =
+                            Some(Sampling::start(part, probes.server.busiest(), &row.ready, self.directory, cpus)?);
                     }
                 }
                 Ok(Event::WindowEnd) => end = probes.read(true).ok(),

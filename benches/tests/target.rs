@@ -456,6 +456,33 @@ fn missing_servers_are_explained() {
     lab(&["load", &nowhere, "--rate", "10", "--request", "GET"]).says(2, "a method and a path");
 }
 
+/// Somebody else's process: the lab, run as nobody, measures root's nginx as far as the kernel lets it, and says what it may not.
+#[test]
+fn another_users_process_is_measured_in_part() {
+    assert!(rustix::process::geteuid().is_root(), "this test changes its user, which needs root");
+    let nginx = Nginx::new(1_000_000);
+    let outside = nginx.start();
+    let directory = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    // The build's directories may be closed to others.
+    let program = directory.path().join("lab");
+    std::fs::copy(LAB, &program).unwrap();
+    let (out, file) = (directory.path().join("out"), scenario(directory.path(), ""));
+    let mut command = Command::new(program);
+    std::os::unix::process::CommandExt::gid(&mut command, 65_534);
+    std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    command.args(["run", &file, "--pid", &outside.0.id().to_string(), "--address", &nginx.address()]);
+    let ran = Ran::of(command.args(["--request", "GET /page", "--out"]).arg(&out).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stderr.matches("is not ours (we are user 65534)").count(), 1, "{}", ran.stderr);
+    for row in rows(&out) {
+        measured(&row);
+        assert!(row["server"]["pss_bytes"].is_null(), "{row:#}");
+        assert_eq!(row["pass"] == "syscalls", row["server"]["syscalls_unavailable"].is_string(), "{row:#}");
+    }
+}
+
 /// A pid whose process does not listen itself is not measured for the one that does: the row fails, since replies came without
 /// any CPU time of its own.
 #[test]

@@ -1,7 +1,7 @@
 //! One client, several servers: requests in turn, failed ones asked again of another server, and a breaker for each server.
 //!
 //! One thread is one client: breakers are its own, as in a service that calls others. What is here is the plan and the tally;
-//! [`super::worker`] sends.
+//! the worker sends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -233,7 +233,7 @@ fn add(mut sum: ProcessReading, other: &ProcessReading) -> ProcessReading {
     sum
 }
 
-/// Children of `pid`, their children, and so on; at most [`PROCESSES`].
+/// Children of `pid`, their children, and so on; at most 4,096.
 ///
 /// # Errors
 /// [`ProbeError`] where the kernel does not tell.

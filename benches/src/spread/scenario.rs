@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn wrong_scenarios_are_explained() {
         for (from, to, wanted) in [
-            ("ban_after =", "ban_afer =", "did you mean `ban_after`?"),
+            ("ban_longest_seconds =", "ban_longest_second =", "did you mean `ban_longest_seconds`?"),
             ("servers = 4", "servers = 1", "must be between 2 and 64"),
             ("server = 4", "server = 5", "must be between 1 and 4"),
             ("mode = \"open\"", "mode = \"closed\"", "in open loop"),
