@@ -15,6 +15,7 @@ pub mod judge;
 pub mod load;
 pub mod observe;
 pub mod plan;
+pub mod recover;
 pub mod report;
 pub mod result;
 pub mod scenario;

@@ -20,6 +20,7 @@ use lab::cmd;
   cargo lab run peak --rounds 9  a scenario of your choice
   cargo lab wire                 what formats cost on live connections, and what another one buys
   cargo lab flame demo --engine mio --against format=json   where the CPU goes
+  cargo lab recover overload --limit 3500   past the limit and back, with and without a limiter
   cargo lab report DIR           the report of a result directory again
   cargo lab run own --pid 4711 --address 127.0.0.1:8080   a server of your own (lab run --help)
 
@@ -41,6 +42,7 @@ enum Command {
     Doctor(cmd::doctor::Args),
     Load(cmd::load::Args),
     Hold(cmd::hold::Args),
+    Recover(cmd::recover::Args),
     #[command(hide = true)]
     Holder(cmd::holder::Args),
     #[command(hide = true)]
@@ -70,6 +72,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Doctor(args) => cmd::doctor::run(args),
         Command::Load(args) => cmd::load::run(args, &stop),
         Command::Hold(args) => cmd::hold::run(args, &stop),
+        Command::Recover(args) => cmd::recover::run(args, &stop),
         Command::Holder(args) => cmd::holder::run(args, &stop),
         Command::Warden(args) => cmd::warden::run(args),
     }

@@ -23,6 +23,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("presence", include_str!("../scenarios/presence.toml")),
     ("all-active", include_str!("../scenarios/all-active.toml")),
     ("bursts", include_str!("../scenarios/bursts.toml")),
+    ("overload", include_str!("../scenarios/overload.toml")),
+    ("overload-notes", include_str!("../scenarios/overload-notes.toml")),
     ("life", include_str!("../scenarios/life.toml")),
     ("wire", include_str!("../scenarios/wire.toml")),
     ("own", include_str!("../scenarios/own.toml")),
@@ -170,6 +172,8 @@ pub struct ServerPart {
     pub listen: Option<String>,
     /// Cores, and with them shards, per server.
     pub cores: Option<u32>,
+    /// Further arguments of every server, such as `--service-time`.
+    pub args: Vec<String>,
 }
 
 mod defaults {

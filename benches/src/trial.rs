@@ -196,7 +196,8 @@ impl Bench<'_> {
             .args(&engine.args)
             .args(["--listen", self.scenario.server.listen.as_deref().unwrap_or("127.0.0.1:0")])
             .args(["--protocol", &planned.protocol, "--format", &planned.format])
-            .args(["--shards", &self.cpus.server.len().to_string()]);
+            .args(["--shards", &self.cpus.server.len().to_string()])
+            .args(&self.scenario.server.args);
         if planned.pass == Pass::Flame && Sampling::needs_admin(&self.scenario.flame) {
             command.args(["--admin", "127.0.0.1:0"]);
         }

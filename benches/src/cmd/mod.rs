@@ -6,6 +6,7 @@ pub mod hold;
 pub mod holder;
 pub mod list;
 pub mod load;
+pub mod recover;
 pub mod report;
 pub mod run;
 pub mod warden;

@@ -13,9 +13,9 @@
 
 pub mod breaker;
 mod clock;
-mod connect;
+pub(crate) mod connect;
 mod connection;
-mod opening;
+pub(crate) mod opening;
 mod pacing;
 pub mod recorder;
 pub mod spread;
@@ -31,6 +31,7 @@ use std::time::Duration;
 
 pub use clock::Clock;
 pub use connect::ConnectError;
+pub(crate) use pacing::Arrivals;
 pub use pacing::{Pacing, Shuffle};
 pub use recorder::{Latencies, Recorder};
 pub use spread::Spread;

@@ -13,6 +13,7 @@ mod palette;
 mod plots;
 mod prom;
 pub mod read;
+pub mod recover;
 pub mod rows;
 pub mod spread;
 mod svg;

@@ -1,7 +1,7 @@
 //! The report of climbs: what connected users cost, and how latency and CPU move with their number. From files alone.
 
 mod html;
-mod table;
+pub(in crate::report) mod table;
 
 use std::path::{Path, PathBuf};
 

@@ -31,11 +31,25 @@ pub(super) enum Plateaus {
 }
 
 /// Headings and rows, before they become a table of the terminal or of Markdown.
-pub(super) struct Grid {
-    pub(super) headings: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
+pub(in crate::report) struct Grid {
+    pub(in crate::report) headings: Vec<&'static str>,
+    pub(in crate::report) rows: Vec<Vec<String>>,
     /// Columns from the left that are text.
-    pub(super) text_columns: usize,
+    pub(in crate::report) text_columns: usize,
+}
+
+impl Grid {
+    /// As Markdown.
+    pub(in crate::report) fn markdown(&self) -> String {
+        let rule = |column: usize| if column < self.text_columns { "---|" } else { "---:|" };
+        let rules: String = (0..self.headings.len()).map(rule).collect();
+        let mut text = format!("| {} |\n|{rules}\n", self.headings.join(" | "));
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        text
+    }
 }
 
 /// What the run says in a sentence or two.
@@ -132,13 +146,7 @@ pub(super) fn markdown(run: &Run) -> String {
         let _ = write!(text, "\n> {}\n", plan.question.trim().replace('\n', "\n> "));
     }
     for (title, grid) in grids(run, Plateaus::All) {
-        let rule = |column: usize| if column < grid.text_columns { "---|" } else { "---:|" };
-        let rules: String = (0..grid.headings.len()).map(rule).collect();
-        let _ = write!(text, "\n## {title}\n\n| {} |\n|{rules}\n", grid.headings.join(" | "));
-        for row in &grid.rows {
-            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
+        let _ = write!(text, "\n## {title}\n\n{}", grid.markdown());
     }
     text.push('\n');
     for note in notes(run) {
@@ -432,7 +440,7 @@ pub(super) fn notes(run: &Run) -> Vec<String> {
     notes
 }
 
-fn terminal(grid: &Grid) -> Table {
+pub(in crate::report) fn terminal(grid: &Grid) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(grid.headings.clone());

@@ -3,12 +3,14 @@
 mod curves;
 mod formats;
 mod host;
+mod lanes;
 mod latency;
 mod ticks;
 
 pub(super) use curves::{Curve, curves};
 pub(super) use formats::{codec, sizes};
 pub(super) use host::timeline;
+pub(super) use lanes::{Lane, Mark, lanes};
 pub(super) use latency::latency;
 
 use super::Report;

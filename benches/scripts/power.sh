@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# How small a regression does the lab find, and how often does it find one that is not there? Compares `mio` with itself, and with itself
+# plus a known amount of work for each request (`--fault spin:NS`, calibrated to the CPU clock): 10 % and 5 % of what a request
+# costs here, which a first run measures.
+#
+#   bash benches/scripts/power.sh [TRIES] [PAIRS] [ROUNDS] [SEED]       20 tries, 40 pairs, 9 rounds, seed 1: about half an hour
+#
+# Goals, by server CPU per request: 10 % found in 95 % of the tries, 5 % in 80 %, and of the A/A pairs at most 5 % claimed. Exit code 1
+# when one is missed; to be run on a box that does nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tries=${1:-20} pairs=${2:-40} rounds=${3:-9} seed=${4:-1}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+engines() { # NANOSECONDS: the engines file
+    printf '[[engine]]\nname = "mio"\npackage = "server-mio"\nbinary = "server-mio"\ninterface = "epoll"\n'
+    printf '[[engine]]\nname = "other"\npackage = "server-mio"\nbinary = "server-mio"\ninterface = "epoll"\n'
+    [ "$1" = 0 ] || printf 'args = ["--fault", "spin:%s"]\n' "$1"
+}
+cat >"$folder/power.toml" <<'TOML'
+name = "power"
+question = "How small a regression is found?"
+engines = ["mio", "other"]
+twin = "mio"
+protocols = ["frame"]
+formats = ["json"]
+[workload]
+service = "note"
+add_share = 0.25
+page = 5
+payload_bytes = 128
+[load]
+mode = "open"
+rate = 20_000.0
+connections = 200
+warmup_seconds = 0.1
+measure_seconds = 0.5
+[rounds]
+count = 9
+syscalls = false
+TOML
+
+compare() { # NANOSECONDS REPETITION: the summary of one comparison to $folder/summary.json
+    engines "$1" >"$folder/engines.toml"
+    local out="$folder/$1-$2"
+    cargo lab run "$folder/power.toml" --engines "$folder/engines.toml" --rounds "$rounds" --seed $((seed * 1000 + $2)) --out "$out" --json \
+        >"$folder/summary.json" 2>"$folder/log" || { cat "$folder/log" >&2; exit 3; }
+    rm -rf "$out"
+}
+
+ask() { # WHAT: a figure of the last comparison
+    python3 - "$folder/summary.json" "$1" <<'PY'
+import json, statistics, sys
+summary = json.load(open(sys.argv[1]))
+figure = next(figure for figure in summary["verdict"]["figures"] if figure["figure"] == "cpu")
+found = next(found for found in figure["overall"] if found["engine"] == "other")
+if sys.argv[2] == "cost":
+    print(round(next(row["cpu_us_per_request"]["median"] for row in summary["rows"] if row["engine"] == "mio") * 1000))
+elif sys.argv[2] == "call":
+    print(found["call"], f"{found['ratio']:.3f}x" if found["ratio"] else "")
+PY
+}
+
+compare 0 0
+cost=$(ask cost)
+echo "a request costs $cost ns of server CPU here; $rounds rounds a comparison"
+missed=0
+count() { # LABEL NANOSECONDS REPETITIONS: how many comparisons claim that `other` costs more, and how many that it costs less
+    local more=0 less=0 call
+    for repetition in $(seq "$3"); do
+        compare "$2" "$repetition"
+        call=$(ask call)
+        case $call in more*) more=$((more + 1)) ;; less*) less=$((less + 1)) ;; esac
+        echo "$1 $repetition: $call" >&2
+    done
+    found=$more claimed=$((more + less))
+}
+goal() { # WHAT VALUE OF PERCENT least|most
+    local is
+    is=$([ "$5" = least ] && echo $(($2 * 100 >= $3 * $4)) || echo $(($2 * 100 <= $3 * $4)))
+    printf '%-28s %3d of %3d, wanted at %s %d %%: %s\n' "$1" "$2" "$3" "$5" "$4" "$([ "$is" = 1 ] && echo met || echo MISSED)"
+    [ "$is" = 1 ] || missed=1
+}
+count "10 %" $((cost / 10)) "$tries"; ten=$found
+count "5 %" $((cost / 20)) "$tries"; five=$found
+count "A/A" 0 "$pairs"; pair=$claimed
+goal "10 % regression found" "$ten" "$tries" 95 least
+goal "5 % regression found" "$five" "$tries" 80 least
+goal "A/A pairs with a claim" "$pair" "$pairs" 5 most
+exit "$missed"
