@@ -27,7 +27,7 @@ fn stories_are_told() {
         .replace("\"200\"", "\"5000\"")
         .replace("syscalls = false", "syscalls = false\n[voids]\nsteal_share = 1.0\nforeign_cpu_share = 1.0");
     std::fs::write(&scenario, text).unwrap();
-    let small = ["--profile", "dev", "--phase", "1", "--recovery", "2", "--limit", "200", "--only", "mio"];
+    let small = ["--profile", "dev", "--phase", "0.5", "--recovery", "1", "--limit", "200", "--only", "mio"];
     let mut args =
         vec!["recover", scenario.to_str().unwrap(), "--limiter", "fixed:4", "--retries", "2", "--out", &out, "--json"];
     args.extend(small);
@@ -43,7 +43,7 @@ fn stories_are_told() {
     };
     let refused_all = &rows[1];
     assert_eq!((refused_all["limiter"].as_str(), phase(refused_all, "half", "good")), (Some("fixed:0"), 0));
-    assert!(phase(refused_all, "half", "refused") > 50, "{refused_all:#}");
+    assert!(phase(refused_all, "half", "refused") > 20, "{refused_all:#}");
     for row in &rows[2..6] {
         assert_eq!(row["status"], "ok", "{row:#}");
         let refused = phase(row, "2x", "refused");
@@ -74,7 +74,7 @@ fn wrong_arguments_are_explained() {
     let cases: [(&[&str], &str); 6] = [
         (&["overload"], "--limit"),
         (&["overload", "--limit", "0"], "must be between 1"),
-        (&["overload", "--limit", "5", "--only", "moi"], "did you mean \"mio\"?"),
+        (&["overload", "--limit", "5", "--only", "mioo"], "did you mean \"mio\"?"),
         (&["overload", "--limits", "/nowhere"], "/nowhere"),
         (&["life", "--limit", "5"], "climbs"),
         (&["overload", "--limit", "5", "--deadline", "0"], "--deadline 0"),
