@@ -119,6 +119,14 @@ fn asked(args: &Args) -> Result<Run> {
             Failure::Usage(format!("scenario {} climbs; recover wants one with a [load]", args.scenario)).into()
         );
     };
+    if let Some(own) = scenario.targets.first() {
+        let says = format!(
+            "[[target]] {:?}: its stories need a server that takes --limit-requests, which only the engines do; `lab run` and `lab load` \
+             measure your own",
+            own.name
+        );
+        return Err(Failure::Usage(says).into());
+    }
     let bounds = [
         ("--deadline", args.deadline, 1.0, 60_000.0, "milliseconds"),
         ("--phase", args.phase, 0.5, 600.0, "seconds"),

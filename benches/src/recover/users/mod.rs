@@ -135,7 +135,7 @@ impl Users {
     fn connect(&mut self, count: usize) -> Result<(), Broken> {
         let sockets =
             connect::open(self.spec.target, &[], count, CONNECT_TIMEOUT).map_err(|error| error.to_string())?;
-        opening::open(self.spec.target, self.workload.protocol, &sockets, CONNECT_TIMEOUT)
+        opening::open(self.spec.target, &self.workload, &sockets, CONNECT_TIMEOUT)
             .map_err(|error| error.to_string())?;
         for socket in sockets {
             let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
