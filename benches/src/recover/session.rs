@@ -236,7 +236,7 @@ fn live(
     let scenario = &run.scenario;
     let protocol: Protocol = cell.protocol.parse().map_err(|error: UnknownName| error.to_string())?;
     let format: Format = cell.format.parse().map_err(|error: UnknownName| error.to_string())?;
-    let kind = scenario.kind().map_err(|error| error.to_string())?;
+    let kind = scenario.workload.kind().map_err(|error| error.to_string())?;
     let host = server.address.to_string();
     let seed = scenario.rounds.seed;
     let workload = Workload::new(protocol, format, &kind, scenario.workload.payload_bytes, &host, seed);
