@@ -15,7 +15,7 @@ use super::result::{Broadcast, Life};
 use crate::load::{Clock, Latencies};
 
 /// From the order to the moment at which the servers begin: each of dozens has read its order by then.
-const LEAD: Duration = Duration::from_millis(200);
+const LEAD: Duration = Duration::from_millis(100);
 
 /// How long an admin address may take to answer, once its server was to begin.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
