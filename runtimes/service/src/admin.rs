@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use wire::http1::{self, Method, Parsed, Persistence};
-use wire::{Format, Protocol, Status, limits};
+use wire::{Status, limits};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind, Totals};
 use crate::push::{Event, Inbox, Serialise};
-use crate::{Engine, Error, LimitRequests};
+use crate::{Engine, Error, LimitRequests, Speaks};
 
 /// Requests served at a time; more are closed unanswered. One scraper, one person, one profile and a spare.
 const REQUESTS: usize = 4;
@@ -42,8 +42,7 @@ const PUSH_AHEAD_NS: u64 = 10_000_000_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Labels {
     pub(crate) engine: Engine,
-    pub(crate) protocol: Protocol,
-    pub(crate) format: Format,
+    pub(crate) speaks: Speaks,
     pub(crate) gates: Gates,
 }
 
@@ -253,13 +252,13 @@ fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
     }
     registry.register(Box::new(errors))?;
 
-    let Labels { engine, protocol, format, gates } = admin.labels;
+    let Labels { engine, speaks, gates } = admin.labels;
     limiter(&registry, &totals, gates)?;
     let info = Opts::new("highload_server_info", "Always 1; the labels say which server this is.")
         .const_label("engine", engine.name)
         .const_label("interface", engine.interface.name())
-        .const_label("protocol", protocol.name())
-        .const_label("format", format.name())
+        .const_label("protocol", speaks.protocol)
+        .const_label("format", speaks.format)
         .const_label("version", env!("CARGO_PKG_VERSION"));
     let info = IntGauge::with_opts(info)?;
     info.set(1);

@@ -3,19 +3,16 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use wire::{Format, Protocol};
-
 use crate::counters::Counters;
 use crate::push::Inbox;
-use crate::{Engine, Error, LimitRequests};
+use crate::{Engine, Error, LimitRequests, Speaks};
 
 /// What the metrics would be labelled with.
 #[derive(Clone, Copy, Debug)]
 #[expect(dead_code, reason = "nothing reads the labels of metrics that are not served")]
 pub(crate) struct Labels {
     pub(crate) engine: Engine,
-    pub(crate) protocol: Protocol,
-    pub(crate) format: Format,
+    pub(crate) speaks: Speaks,
     pub(crate) gates: Gates,
 }
 

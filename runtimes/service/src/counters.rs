@@ -28,11 +28,13 @@ pub enum ErrorKind {
     Cut,
     /// It did not read the events that it was told, and was ended.
     SlowReader,
+    /// The server behind a gateway did not answer in time, or could not.
+    Upstream,
 }
 
 impl ErrorKind {
     /// Every kind with its name in counters and metrics, in the order of the enum.
-    pub const ALL: [(ErrorKind, &'static str); 10] = [
+    pub const ALL: [(ErrorKind, &'static str); 11] = [
         (ErrorKind::BadRequest, "bad-request"),
         (ErrorKind::NotFound, "not-found"),
         (ErrorKind::TooLarge, "too-large"),
@@ -43,6 +45,7 @@ impl ErrorKind {
         (ErrorKind::Accept, "accept"),
         (ErrorKind::Cut, "cut"),
         (ErrorKind::SlowReader, "slow-reader"),
+        (ErrorKind::Upstream, "upstream"),
     ];
 }
 

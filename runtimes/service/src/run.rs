@@ -37,6 +37,15 @@ pub struct Engine {
     pub interface: Interface,
 }
 
+/// What a server speaks, by the names in its ready line and its metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaks {
+    /// How messages are delimited.
+    pub protocol: &'static str,
+    /// How messages become bytes.
+    pub format: &'static str,
+}
+
 /// One thread's share of the server.
 #[derive(Debug)]
 pub struct Shard {
@@ -143,6 +152,28 @@ pub fn run_with(
     places: Places,
     serve: impl Fn(Shard) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
+    let speaks = Speaks { protocol: args.protocol.name(), format: args.format.name() };
+    run_all(engine, args, places, speaks, serve)
+}
+
+/// [`run`] for a server that speaks what [`wire::Protocol`] has no name for: it takes [`crate::Desk`]s, not [`Handler`]s, so
+/// that the arguments' protocol and format mean nothing to it.
+pub fn run_speaking(
+    engine: Engine,
+    args: &Args,
+    speaks: Speaks,
+    serve: impl Fn(Shard) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
+    run_all(engine, args, Places::Descriptors, speaks, serve)
+}
+
+fn run_all(
+    engine: Engine,
+    args: &Args,
+    places: Places,
+    speaks: Speaks,
+    serve: impl Fn(Shard) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
     if args.push && !event::is_told_in(args.protocol) {
         let says = "--push: a reply of HTTP/1.1 needs a request, so nobody can be told an event: --protocol frame or websocket";
         return Err(Error::Usage(says.to_owned()));
@@ -151,7 +182,7 @@ pub fn run_with(
     let connections = listen::connection_limit(args, places)?;
     let listeners = listen::listeners(args)?;
     let counters: Vec<Arc<Counters>> = listeners.iter().map(|_| Arc::default()).collect();
-    let line = ready_line(engine, args, connections, &listeners, admin.as_ref())?;
+    let line = ready_line(engine, args, speaks, connections, &listeners, admin.as_ref())?;
     let ready = Mutex::new(Ready { missing: listeners.len(), line });
     let common = Common { counters, ready, draining: false.into(), ended: false.into(), ending: Mutex::new(()) };
     let common = Arc::new(common);
@@ -159,12 +190,8 @@ pub fn run_with(
     let tables = args.own_tables.then(|| OwnTables::new(&listeners));
     let shards = shards(args, connections, listeners, &common)?;
     if let Some(listener) = admin {
-        let labels = admin::Labels {
-            engine,
-            protocol: args.protocol,
-            format: args.format,
-            gates: admin::Gates { connections, requests: args.limit_requests },
-        };
+        let gates = admin::Gates { connections, requests: args.limit_requests };
+        let labels = admin::Labels { engine, speaks, gates };
         let inboxes =
             if args.push { shards.iter().map(|shard| Arc::clone(&shard.orders.inbox)).collect() } else { Vec::new() };
         admin::start(listener, labels, common.counters.clone(), inboxes)?;
@@ -244,6 +271,7 @@ fn stop_at_once_on_second_signal() -> std::io::Result<()> {
 fn ready_line(
     engine: Engine,
     args: &Args,
+    speaks: Speaks,
     connections: u64,
     listeners: &[TcpListener],
     admin: Option<&TcpListener>,
@@ -261,8 +289,8 @@ fn ready_line(
         "admin": admin.map(address).transpose()?,
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
-        "protocol": args.protocol.name(),
-        "format": args.format.name(),
+        "protocol": speaks.protocol,
+        "format": speaks.format,
         "shards": args.shards,
         "own_tables": args.own_tables,
         "max_connections": connections,

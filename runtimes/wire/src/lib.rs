@@ -14,6 +14,7 @@ pub mod limits;
 pub mod message;
 pub mod seeded;
 mod status;
+pub mod traceparent;
 pub mod websocket;
 
 pub use format::Format;

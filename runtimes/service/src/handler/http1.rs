@@ -2,9 +2,8 @@
 
 use wire::Status;
 use wire::http1::{self, Method, Parsed, Persistence, Request};
-use wire::message::ListNotes;
 
-use super::{Connection, Operation, Parts, Refusal, Step};
+use super::{Connection, Operation, Parts, Refusal, Step, page_of_query};
 
 pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8], out: &mut Vec<u8>) -> Step {
     let request = match http1::parse_request(bytes) {
@@ -59,26 +58,9 @@ fn route<'a>(request: &Request<'a>) -> Result<Operation<'a>, Refusal> {
     match (request.path, request.method) {
         ("/echo", Method::Post) => Ok(Operation::Echo(request.body)),
         ("/demo/notes", Method::Post) => Ok(Operation::AddNote(request.body)),
-        ("/demo/notes", Method::Get | Method::Head) => page(request.query).map(Operation::ListNotes),
+        ("/demo/notes", Method::Get | Method::Head) => page_of_query(request.query).map(Operation::ListNotes),
         ("/echo", _) => Err(Refusal::new(Status::MethodNotAllowed, "/echo takes POST")),
         ("/demo/notes", _) => Err(Refusal::new(Status::MethodNotAllowed, "/demo/notes takes GET, HEAD and POST")),
         _ => Err(Refusal::new(Status::NotFound, "no such path: there are /echo and /demo/notes")),
     }
-}
-
-/// The page that a query names. Parameters that are not known are skipped.
-fn page(query: &str) -> Result<ListNotes, Refusal> {
-    let mut request = ListNotes::default();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let field = match name {
-            "offset" => &mut request.offset,
-            "limit" => &mut request.limit,
-            _ => continue,
-        };
-        *field = value.parse().map_err(|_| {
-            Refusal::new(Status::BadRequest, format!("{name} is `{value}`, expected a number from 0 to {}", u32::MAX))
-        })?;
-    }
-    Ok(request)
 }

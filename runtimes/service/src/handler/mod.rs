@@ -7,15 +7,17 @@
 //! Allocations per request in the steady state, proven by `tests/allocations.rs`: none, but for JSON texts with
 //! escapes (serde_json unescapes them into a buffer that grows by doubling: four for 26 bytes). A request that arrives in pieces is collected in a buffer that lives until it is whole.
 
+mod desk;
 mod frame;
 mod http1;
+mod notes;
 mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use wire::message::{AddNote, ListNotes};
-use wire::{Format, Protocol, Status, event, limits};
+use wire::{Format, Protocol, Status, event};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind};
@@ -23,6 +25,9 @@ use crate::fault::Faults;
 use crate::limiter::{Admitted, Connections, Gate, LimitRequests};
 use crate::store::Store;
 use crate::work::Work;
+
+pub use desk::{Desk, Place};
+pub use notes::page_of_query;
 
 /// Bytes that an engine reads at once. 64 KiB hold every request of the usual scenarios whole, and stay in the second-level cache.
 pub const READ_BYTES: usize = 64 << 10;
@@ -129,17 +134,33 @@ enum Operation<'a> {
 
 /// Why a request is not served.
 #[derive(Debug)]
-struct Refusal {
+pub struct Refusal {
     status: Status,
     kind: ErrorKind,
     says: Cow<'static, str>,
 }
 
 impl Refusal {
+    /// How it ends, in every protocol.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// A sentence: the value seen and the value needed.
+    pub fn says(&self) -> &str {
+        &self.says
+    }
+
     /// No place among the requests in flight. A sentence that is always the same: refusing must be cheap.
     fn full() -> Refusal {
         let says = "too many requests are in flight (--limit-requests): try again in a second";
         Refusal { status: Status::Busy, kind: ErrorKind::BusyInFlight, says: Cow::Borrowed(says) }
+    }
+
+    /// No place for a connection.
+    fn too_many(connections: &Connections) -> Refusal {
+        let says = format!("{} connections are open, which is --limit-connections", connections.limit());
+        Refusal::new(Status::Busy, says)
     }
 
     fn new(status: Status, says: impl Into<Cow<'static, str>>) -> Refusal {
@@ -214,8 +235,7 @@ impl Handler {
 
     /// What a connection over the limit is told.
     pub fn refusal(&mut self, out: &mut Vec<u8>) {
-        let says = format!("{} connections are open, which is --limit-connections", self.shard.connections.limit());
-        let refusal = Refusal::new(Status::Busy, says);
+        let refusal = Refusal::too_many(&self.shard.connections);
         self.shard.clock.tick();
         match self.protocol {
             Protocol::Frame => frame::refuse(out, 0, 0, &refusal),
@@ -375,22 +395,12 @@ impl Parts {
             }
             Operation::AddNote(body) => {
                 let text = self.format.decode_add_note(body, &mut self.scratch)?;
-                if text.is_empty() {
-                    return Err(Refusal::new(Status::BadRequest, "the note has no text"));
-                }
-                if text.len() > limits::TEXT_BYTES {
-                    let says = format!("a text of {} bytes, the limit is {}", text.len(), limits::TEXT_BYTES);
-                    return Err(Refusal::new(Status::TooLarge, says));
-                }
-                let note = self.store.add(&text, self.clock.now());
+                let note = notes::add(&mut self.store, &text, self.clock.now())?;
                 self.format.encode_note(note, out);
                 Ok(())
             }
             Operation::ListNotes(request) => {
-                if request.limit > limits::PAGE_NOTES {
-                    let says = format!("limit {}, at most {} notes a page", request.limit, limits::PAGE_NOTES);
-                    return Err(Refusal::new(Status::BadRequest, says));
-                }
+                notes::check_page(request)?;
                 self.format.encode_page(self.store.total(), self.store.page(request), out);
                 Ok(())
             }
