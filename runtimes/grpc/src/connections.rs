@@ -63,7 +63,7 @@ async fn serve<S: Serve>(
     };
     let (listener, mut stop, queue) = set_up().map_err(Error::system("setting up the listener"))?;
     let desk = Arc::new(handler.into_desk());
-    let (stopping, stopped) = watch::channel(false);
+    let (stopping, stopped) = watch::channel(());
     let front = front(Arc::clone(&desk)).await;
     let mut connections = Connections { builder: builder(versions), front, desk, stopped, tasks: JoinSet::new() };
     life.ready(None);
@@ -91,14 +91,14 @@ async fn serve<S: Serve>(
     }
     connections.front.served().draining().await;
     // Nobody listens when all have ended already.
-    let _ = stopping.send(true);
+    let _ = stopping.send(());
     while connections.tasks.join_next().await.is_some() {}
     Ok(())
 }
 
 fn builder(versions: Versions) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(limits::HEAD_BYTES.max(8 << 10));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(limits::HEAD_BYTES);
     let head_bytes = u32::try_from(limits::HEAD_BYTES).expect("a small number");
     builder.http2().max_concurrent_streams(STREAMS).max_header_list_size(head_bytes);
     match versions {
@@ -111,7 +111,7 @@ struct Connections<S> {
     builder: auto::Builder<TokioExecutor>,
     front: Front<S>,
     desk: Arc<Desk>,
-    stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<()>,
     tasks: JoinSet<()>,
 }
 
@@ -137,7 +137,7 @@ async fn hold<S: Serve>(
     builder: auto::Builder<TokioExecutor>,
     front: Front<S>,
     desk: Arc<Desk>,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<()>,
 ) {
     let stream = TokioIo::new(Counted::new(stream, Arc::clone(&desk)));
     let mut connection = pin!(builder.serve_connection(stream, front));
@@ -145,7 +145,7 @@ async fn hold<S: Serve>(
         // The connection first: what has arrived when the server is told to stop is read before it says so.
         biased;
         ended = connection.as_mut() => ended,
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        _ = stopped.changed() => {
             // HTTP/2: GOAWAY, and streams that are open are answered. A connection that said nothing is closed.
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
