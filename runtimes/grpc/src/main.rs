@@ -124,7 +124,9 @@ fn run(args: &Args) -> Result<(), Error> {
             }),
             Serve::Gateway => {
                 let upstream = args.upstream.expect("clap demands it of a gateway");
-                connections::run(shard, Versions::Both, async |desk| Front::new(Gateway::new(upstream), desk, tracing, log))
+                connections::run(shard, Versions::Both, async |desk| {
+                    Front::new(Gateway::new(upstream), desk, tracing, log)
+                })
             }
         }
     });

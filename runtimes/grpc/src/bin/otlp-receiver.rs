@@ -12,8 +12,12 @@ use signal_hook::iterator::Signals;
 
 /// Counts the spans that arrive over OTLP/HTTP, on loopback
 #[derive(Parser)]
-#[command(name = "otlp-receiver", version, after_help = "Example:\n  otlp-receiver --listen 127.0.0.1:4318 &\n  \
-    server-grpc --serve json --listen 127.0.0.1:7000 --tracing spans --export otlp:http://127.0.0.1:4318/v1/traces")]
+#[command(
+    name = "otlp-receiver",
+    version,
+    after_help = "Example:\n  otlp-receiver --listen 127.0.0.1:4318 &\n  \
+    server-grpc --serve json --listen 127.0.0.1:7000 --tracing spans --export otlp:http://127.0.0.1:4318/v1/traces"
+)]
 struct Args {
     /// Address to receive on; port 0 takes a free one, which the ready line names
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
@@ -26,7 +30,11 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    ensure!(args.listen.ip().is_loopback(), "--listen {} is not a loopback address: give one of 127.0.0.0/8", args.listen);
+    ensure!(
+        args.listen.ip().is_loopback(),
+        "--listen {} is not a loopback address: give one of 127.0.0.0/8",
+        args.listen
+    );
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("installing signal handlers")?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("listening on {}", args.listen))?;
     let address = listener.local_addr().context("reading the listener's address")?;

@@ -35,10 +35,14 @@ fn main() -> anyhow::Result<()> {
             if length.with_context(|| format!("reading {} line {number}", path.display()))? == 0 {
                 break;
             }
-            let span: SpanLine = serde_json::from_str(&line).with_context(|| format!("{} line {number}", path.display()))?;
+            let span: SpanLine =
+                serde_json::from_str(&line).with_context(|| format!("{} line {number}", path.display()))?;
             lines.push(span);
             if lines.len() > SPANS {
-                bail!("{} has more than {SPANS} spans with those before it: give fewer or shorter files", path.display());
+                bail!(
+                    "{} has more than {SPANS} spans with those before it: give fewer or shorter files",
+                    path.display()
+                );
             }
         }
     }

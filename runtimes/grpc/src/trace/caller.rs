@@ -88,7 +88,8 @@ mod tests {
     /// The specification's example of both headers goes in and comes out the same, but for the span, which is ours.
     #[test]
     fn in_and_out() {
-        let caller = Caller::of(&headers(&[("traceparent", PARENT), ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")]));
+        let caller =
+            Caller::of(&headers(&[("traceparent", PARENT), ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")]));
         let context = caller.span_context().unwrap();
         assert!(context.is_remote() && context.is_sampled());
         let mut out = HeaderMap::new();

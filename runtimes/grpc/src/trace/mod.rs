@@ -74,7 +74,9 @@ impl Tracing {
     pub fn begin(&self, name: impl FnOnce() -> &'static str, caller: impl FnOnce() -> Caller) -> Root {
         match self {
             Tracing::Off => Root { trace: Trace::Off, timed: None },
-            Tracing::Timers(timers) => Root { trace: Trace::Timed(Arc::clone(timers)), timed: Some((name(), Instant::now())) },
+            Tracing::Timers(timers) => {
+                Root { trace: Trace::Timed(Arc::clone(timers)), timed: Some((name(), Instant::now())) }
+            }
             Tracing::Spans(spans) => {
                 let context = spans.root(name(), caller());
                 Root { trace: Trace::Spanned(Arc::clone(spans), context), timed: None }
@@ -207,7 +209,10 @@ impl Trace {
 
 /// A part of a request's work; ends when it is dropped.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would be one more allocation for each span, and charged to tracing")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be one more allocation for each span, and charged to tracing"
+)]
 pub enum Phase<'a> {
     /// Not traced.
     Off,

@@ -34,8 +34,10 @@ impl Timers {
         let sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = |(name, sum): (&&str, &Sum)| {
             let mean = sum.total.as_nanos() / u128::from(sum.count.max(1));
-            let (mean, longest) = (u64::try_from(mean).unwrap_or(u64::MAX), u64::try_from(sum.longest.as_nanos()).unwrap_or(u64::MAX));
-            json!({"event": "timer", "name": name, "count": sum.count, "mean_ns": mean, "longest_ns": longest}).to_string()
+            let (mean, longest) =
+                (u64::try_from(mean).unwrap_or(u64::MAX), u64::try_from(sum.longest.as_nanos()).unwrap_or(u64::MAX));
+            json!({"event": "timer", "name": name, "count": sum.count, "mean_ns": mean, "longest_ns": longest})
+                .to_string()
         };
         sums.iter().map(line).collect()
     }

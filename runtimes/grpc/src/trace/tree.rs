@@ -117,7 +117,15 @@ fn duration(nanoseconds: u64) -> String {
 mod tests {
     use super::*;
 
-    fn span(trace: &str, id: &str, parent: Option<&str>, name: &str, service: &str, start: u64, length: u64) -> SpanLine {
+    fn span(
+        trace: &str,
+        id: &str,
+        parent: Option<&str>,
+        name: &str,
+        service: &str,
+        start: u64,
+        length: u64,
+    ) -> SpanLine {
         SpanLine {
             trace_id: trace.to_owned(),
             span_id: id.to_owned(),
@@ -169,7 +177,9 @@ GET /demo/notes  gateway  2.0 ms  ! unavailable
         let circle = [span("t", "1", Some("2"), "a", "s", 0, 1), span("t", "2", Some("1"), "b", "s", 0, 1)];
         assert!(render(&circle).contains("(2 more"));
         let chain: Vec<_> = (0..1_000_u64)
-            .map(|at| span("t", &at.to_string(), at.checked_sub(1).map(|at| at.to_string()).as_deref(), "a", "s", at, 1))
+            .map(|at| {
+                span("t", &at.to_string(), at.checked_sub(1).map(|at| at.to_string()).as_deref(), "a", "s", at, 1)
+            })
             .collect();
         assert!(render(&chain).contains("(935 more"), "{}", render(&chain));
         assert_eq!(render(&[]), "");

@@ -100,8 +100,12 @@ fn shards() {
     let served = crate::tools::h2load(&["-n", "400", "-c", "40", "-d", body.path().to_str().unwrap(), &url]);
     let pages = crate::tools::curl(&server.address.to_string(), "/demo/notes?offset=1000&limit=2", None, &[]);
     // Ids of one shard are all odd or all even.
-    let ids: Vec<u64> =
-        pages.json()["notes"].as_array().unwrap().iter().map(|note| note["id"].as_str().unwrap().parse().unwrap()).collect();
+    let ids: Vec<u64> = pages.json()["notes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| note["id"].as_str().unwrap().parse().unwrap())
+        .collect();
     assert_eq!(ids[1] - ids[0], 2);
     let counters = server.stop();
     assert_eq!((served, counters["accepted"].as_u64(), counters["requests"].as_u64()), (400, Some(41), Some(401)));

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::tools::{curl, h2load};
 use crate::{BINARY, GRPC};
 
-const GATEWAY: Subject = Subject { binary: BINARY, args: &["--serve", "gateway"], engine: "gateway", interface: "epoll" };
+const GATEWAY: Subject =
+    Subject { binary: BINARY, args: &["--serve", "gateway"], engine: "gateway", interface: "epoll" };
 
 /// What goes through is what the server behind says, refusals included: code by code, each with its HTTP status.
 #[test]

@@ -29,7 +29,8 @@ fn refusals() {
     let server = Server::start(&JSON, &[]);
     let address = server.address.to_string();
     let post = |body: &[u8]| curl(&address, "/demo/notes", Some(body), &[]);
-    let told = |reply: &Reply| (reply.status.clone(), reply.json()["code"].as_i64().unwrap(), reply.json()["message"].clone());
+    let told =
+        |reply: &Reply| (reply.status.clone(), reply.json()["code"].as_i64().unwrap(), reply.json()["message"].clone());
     let bad = [
         (&br#"{"text":""}"#[..], "the note has no text"),
         (br#"{"text":"#, "not a AddNote in json"),

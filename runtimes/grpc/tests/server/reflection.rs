@@ -5,10 +5,10 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tonic::codegen::tokio_stream;
 use tonic::transport::Endpoint;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use tonic_reflection::pb::v1::ServerReflectionRequest;
 
 use crate::GRPC;
 use crate::tools::{call, call_framed};
@@ -50,7 +50,8 @@ async fn calls_by_the_schema_alone() {
     let mut names: Vec<&str> = services.service.iter().map(|service| service.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["demo.NoteService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]);
-    let unknown = ask(&address, vec![MessageRequest::FileContainingSymbol("demo.Nothing".to_owned())]).await.unwrap_err();
+    let unknown =
+        ask(&address, vec![MessageRequest::FileContainingSymbol("demo.Nothing".to_owned())]).await.unwrap_err();
     assert_eq!(unknown.code(), tonic::Code::NotFound);
 
     let mut pool = DescriptorPool::new();
@@ -65,7 +66,7 @@ async fn calls_by_the_schema_alone() {
     assert_eq!(reply.header("grpc-status"), Some("0"), "{reply:?}");
     let note = serde_json::to_value(DynamicMessage::decode(add.output(), &reply.body[..]).unwrap()).unwrap();
     assert_eq!((&note["id"], &note["text"]), (&"1001".into(), &"by reflection".into()));
-    server.stop();
+    drop(server);
 }
 
 /// Tools that only know the older name of the service are answered, too.

@@ -52,6 +52,9 @@ pub fn curl(address: &str, path: &str, body: Option<&[u8]>, args: &[&str]) -> Re
     Reply { status, head: std::fs::read_to_string(&head).expect("headers"), body }
 }
 
+/// What makes an HTTP/2 request one of gRPC, for curl and for h2load.
+pub const GRPC_HEADERS: [&str; 4] = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
+
 /// A gRPC call by curl: the message framed by hand, the reply's message unframed.
 pub fn call(address: &str, method: &str, message: &[u8]) -> Reply {
     let mut framed = vec![0];
@@ -66,8 +69,7 @@ pub fn call(address: &str, method: &str, message: &[u8]) -> Reply {
 
 /// The same with the frame as given.
 pub fn call_framed(address: &str, method: &str, framed: &[u8]) -> Reply {
-    let headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
-    curl(address, method, Some(framed), &headers)
+    curl(address, method, Some(framed), &GRPC_HEADERS)
 }
 
 /// Runs h2load, in which nothing may fail; returns how many requests succeeded.

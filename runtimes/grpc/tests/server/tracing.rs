@@ -57,10 +57,15 @@ fn one_trace_through_two_processes() {
     let tree = run(TREE, &[front.to_str().unwrap(), back.to_str().unwrap()]);
     let shape: Vec<&str> = tree.lines().map(|line| line.rsplit_once("  ").map_or(line, |(shape, _)| shape)).collect();
     assert!(tree.starts_with(&format!("trace {TRACE}: 7 spans")), "{tree}");
-    for line in ["├─ demo.NoteService/Add", "│  └─ demo.NoteService/Add  grpc", "│     └─ store", "└─ encode"] {
+    for line in ["├─ demo.NoteService/Add", "│  └─ demo.NoteService/Add  grpc", "│     └─ store", "└─ encode"]
+    {
         assert!(shape.contains(&line), "{line} in {tree}");
     }
-    let logged: Value = said.lines().map(|line| serde_json::from_str(line).unwrap()).find(|line: &Value| line["fields"]["message"] == "refused").unwrap();
+    let logged: Value = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|line: &Value| line["fields"]["message"] == "refused")
+        .unwrap();
     assert_eq!((&logged["fields"]["trace_id"], &logged["fields"]["status"]), (&TRACE.into(), &404.into()), "{said}");
     assert_eq!(logged["fields"]["span_id"].as_str().map(str::len), Some(16));
 }
@@ -71,7 +76,8 @@ fn a_hop_that_takes_no_part() {
     let files = TempDir::new().unwrap();
     let path = files.path().join("grpc.jsonl");
     let export = lines_to(&path);
-    let behind = Running::start(BINARY, &["--serve", "grpc", "--tracing", "spans", "--sample", "0", "--export", &export]);
+    let behind =
+        Running::start(BINARY, &["--serve", "grpc", "--tracing", "spans", "--sample", "0", "--export", &export]);
     let gateway = Running::start(BINARY, &["--serve", "gateway", "--upstream", &behind.address]);
     curl(&gateway.address, "/demo/notes", None, &["-H", PARENT]);
     gateway.stop();
