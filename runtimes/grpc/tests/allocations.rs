@@ -65,7 +65,7 @@ fn spans(sample: f64) -> Tracing {
 }
 
 /// Off and timers allocate nothing. Spans allocate even where nothing is sampled, since their context is carried all the same,
-/// and more where they are recorded; a share of a hundredth costs about what none costs.
+/// and more where they are recorded (without an exporter); a share of a hundredth costs about what none costs.
 #[test]
 fn price_in_allocations() {
     let off = per_request(&Tracing::Off);
@@ -73,7 +73,7 @@ fn price_in_allocations() {
     let [none, hundredth, all] = [0.0, 0.01, 1.0].map(|share| per_request(&spans(share)));
     println!("allocations per request: off {off}, timers {timers}, spans at 0 % {none}, 1 % {hundredth}, 100 % {all}");
     assert_eq!((off, timers), (0.0, 0.0));
-    assert!(none >= 1.0 && none <= 12.0, "{none}");
-    assert!(hundredth < none + 2.0, "{hundredth}");
-    assert!(all > none && all <= 40.0, "{all}");
+    // Recorded values: what the locked release of OpenTelemetry needs. A new one may change them, which is to be seen.
+    assert_eq!((none, all), (2.0, 3.0));
+    assert!((none..none + 0.1).contains(&hundredth), "{hundredth}");
 }

@@ -64,10 +64,10 @@ pub(super) fn inject(span: &SpanContext, headers: &mut HeaderMap) {
     };
     let value = HeaderValue::from_bytes(&parent.value()).expect("digits and dashes");
     headers.insert("traceparent", value);
-    if let Ok(state) = HeaderValue::from_str(&span.trace_state().header()) {
-        if !state.is_empty() {
-            headers.insert("tracestate", state);
-        }
+    if let Ok(state) = HeaderValue::from_str(&span.trace_state().header())
+        && !state.is_empty()
+    {
+        headers.insert("tracestate", state);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use wire::client::{self, Operation, Request};
-use wire::{Format, Protocol};
+use wire::{Format, Protocol, limits};
 
 use super::*;
 
