@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use service::{Desk, Refusal};
+use service::{Desk, Place, Refusal};
 use tonic::Code;
 
 use crate::conventions;
@@ -59,7 +59,7 @@ impl<S: Serve> Front<S> {
         // Not on the way of a request that nobody traces or logs.
         let asked = self.log.then(|| (request.method().clone(), request.uri().path().to_owned()));
         let trace = self.tracing.begin(|| S::name(&request), || Caller::of(request.headers()));
-        let place = self.desk.begin().map(|()| Place(Arc::clone(&self.desk)));
+        let place = self.desk.begin().map(|place| InFlight { desk: Arc::clone(&self.desk), place: Some(place) });
         let (response, place, code) = match place {
             Ok(place) => {
                 let response = self.served.answer(request, &trace).await;
@@ -107,11 +107,16 @@ fn code_of<B>(response: &Response<B>) -> Code {
 
 /// A place among the requests in flight, given back when it is dropped.
 #[derive(Debug)]
-struct Place(Arc<Desk>);
+struct InFlight {
+    desk: Arc<Desk>,
+    place: Option<Place>,
+}
 
-impl Drop for Place {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.end();
+        if let Some(place) = self.place.take() {
+            self.desk.end(place);
+        }
     }
 }
 
@@ -120,7 +125,7 @@ impl Drop for Place {
 pub struct Held<B> {
     body: B,
     _trace: Root,
-    _place: Option<Place>,
+    _place: Option<InFlight>,
 }
 
 impl<B: Body + Unpin> Body for Held<B> {

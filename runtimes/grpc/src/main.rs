@@ -10,7 +10,7 @@ use server_grpc::gateway::Gateway;
 use server_grpc::json::Json;
 use server_grpc::trace::{Export, Spans, Timers, Tracing};
 use server_grpc::{Front, grpc};
-use service::{Engine, Error, Interface, Speaks};
+use service::{Engine, Error, Interface, LimitRequests, Speaks};
 
 const EXAMPLES: &str = "Examples:
   server-grpc --serve grpc --listen 127.0.0.1:7000
@@ -107,6 +107,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
+    check(&args.server)?;
     if args.log {
         // Nothing is formatted twice: one writer, of warnings and errors, of this server and of what it is built from.
         tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
@@ -134,6 +135,23 @@ fn run(args: &Args) -> Result<(), Error> {
         eprintln!("{line}");
     }
     outcome
+}
+
+/// What other engines have and this one does not.
+fn check(server: &service::Args) -> Result<(), Error> {
+    if let Some(limit @ (LimitRequests::Aimd { .. } | LimitRequests::Vegas | LimitRequests::Gradient2)) =
+        server.limit_requests
+    {
+        let says =
+            format!("--limit-requests {limit}: the library has the loop here, so nobody sees a turn: give fixed:N");
+        return Err(Error::Usage(says));
+    }
+    if let Some(fault) = server.faults.first() {
+        let says =
+            format!("--fault {fault}: faults are made of bytes that a library writes here: give it to another engine");
+        return Err(Error::Usage(says));
+    }
+    Ok(())
 }
 
 fn tracing_of(args: &Args) -> Result<Tracing, Error> {

@@ -39,6 +39,10 @@ impl Fault {
         let mut response = json(conventions::body(self.code, &self.says));
         *response.status_mut() = self.status;
         response.extensions_mut().insert(self.code);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            // Seconds, as the other engines say.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
         }

@@ -32,7 +32,9 @@ fn ready_line_and_metrics() {
 fn what_keeps_it_from_starting() {
     lifecycle::port_taken(&GRPC);
     lifecycle::descriptor_limit(&JSON);
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["--serve", "grpc", "--limit-requests", "vegas"], "fixed:N"),
+        (&["--serve", "grpc", "--fault", "drop:5"], "another engine"),
         (&["--serve", "rest"], "grpc"),
         (&["--serve", "gateway"], "--upstream"),
         (&["--serve", "json", "--sample", "1.5"], "0 to 1"),
@@ -50,7 +52,7 @@ fn what_keeps_it_from_starting() {
 /// A connection over the limit is told in HTTP/2's own words that no stream was looked at; the one before it goes on.
 #[test]
 fn connections_over_the_limit() {
-    let server = Server::start(&GRPC, &["--max-connections", "1"]);
+    let server = Server::start(&GRPC, &["--limit-connections", "1"]);
     let mut first = server.connect();
     first.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
     first.read_exact(&mut [0; 9]).expect("SETTINGS");
@@ -58,7 +60,7 @@ fn connections_over_the_limit() {
     let mut said = Vec::new();
     second.read_to_end(&mut said).expect("an end, not a reset");
     assert_eq!(said[3], 4, "SETTINGS first");
-    assert!(String::from_utf8_lossy(&said).ends_with("1 connections are open, which is --max-connections"));
+    assert!(String::from_utf8_lossy(&said).ends_with("1 connections are open, which is --limit-connections"));
     drop((first, second));
     assert_eq!(server.stop()["errors"]["busy-connections"], 1);
 }
@@ -67,7 +69,7 @@ fn connections_over_the_limit() {
 /// first is done.
 #[test]
 fn requests_over_the_limit() {
-    let server = Server::start(&JSON, &["--max-in-flight", "1"]);
+    let server = Server::start(&JSON, &["--limit-requests", "fixed:1"]);
     let mut slow = server.connect();
     slow.write_all(b"POST /demo/notes HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"text\"").unwrap();
     // The server may not have seen it yet; once it has, the answer is the same for as long as the body is missing.
@@ -81,7 +83,7 @@ fn requests_over_the_limit() {
         assert!(asked < 200, "never refused");
         std::thread::sleep(Duration::from_millis(10));
     };
-    assert_eq!(refused.json()["code"], 14);
+    assert_eq!((&refused.json()["code"], refused.header("retry-after")), (&14.into(), Some("1")));
     slow.write_all(b":\"x\"}").unwrap();
     let mut reply = [0; 12];
     slow.read_exact(&mut reply).unwrap();
