@@ -56,7 +56,7 @@ async fn serve<S: Serve>(
     versions: Versions,
     front: impl AsyncFnOnce(Arc<Desk>) -> Front<S>,
 ) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life } = shard;
+    let Shard { listener, stop, handler, life, .. } = shard;
     let set_up = || -> io::Result<_> {
         let queue = listener.try_clone()?;
         Ok((TcpListener::from_std(listener)?, UnixStream::from_std(stop)?, queue))
