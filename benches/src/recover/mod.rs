@@ -1,7 +1,7 @@
 //! `lab recover`: what an engine does past its limit, and how it comes back.
 //!
-//! [`plan`] (pure) says which stories are told of each engine; [`session`] starts a server for each ([`server`]), offers the
-//! load ([`users`]) and appends a row ([`result`]); [`score`] (pure) makes figures of the counts. The report works from the
+//! [`plan`] (pure) says which stories are told of each engine; [`session`] starts a server for each (`server`), offers the
+//! load (`users`) and appends a row ([`result`]); [`score`] (pure) makes figures of the counts. The report works from the
 //! rows alone.
 //!
 //! Not the load generator of [`crate::load`], though its connections, schedules and requests are: that one measures a server and

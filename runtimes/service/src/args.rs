@@ -61,7 +61,7 @@ pub struct Args {
     /// (Retry-After: 1) before their payload is looked at
     ///
     /// fixed:N      so many, shared evenly by the shards: the limit that `lab limit` measured; 0 refuses every request
-    /// aimd[:MS]    one more while a turn of the shard takes at most MS milliseconds (10), a tenth fewer when it takes longer
+    /// aimd, aimd:MS  one more while a turn of the shard takes at most MS milliseconds (10), a tenth fewer when it takes longer
     /// vegas        as many as hardly wait: the least latency, at the price of bursts
     /// gradient2    as many as do not change the usual latency: for services that wait for others
     #[arg(long, value_name = "ALGORITHM", verbatim_doc_comment)]
