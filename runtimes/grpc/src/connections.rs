@@ -56,12 +56,12 @@ async fn serve<S: Serve>(
     versions: Versions,
     front: impl AsyncFnOnce(Arc<Desk>) -> Front<S>,
 ) -> Result<(), Error> {
-    let Shard { listener, stop, handler, life, .. } = shard;
+    let Shard { listener, wake, handler, life, .. } = shard;
     let set_up = || -> io::Result<_> {
         let queue = listener.try_clone()?;
-        Ok((TcpListener::from_std(listener)?, UnixStream::from_std(stop)?, queue))
+        Ok((TcpListener::from_std(listener)?, UnixStream::from_std(wake)?, queue))
     };
-    let (listener, mut stop, queue) = set_up().map_err(Error::system("setting up the listener"))?;
+    let (listener, mut wake, queue) = set_up().map_err(Error::system("setting up the listener"))?;
     let desk = Arc::new(handler.into_desk());
     let (stopping, stopped) = watch::channel(());
     let front = front(Arc::clone(&desk)).await;
@@ -70,8 +70,8 @@ async fn serve<S: Serve>(
 
     loop {
         tokio::select! {
-            // The byte that the signal handler writes.
-            _ = stop.read_u8() => break,
+            // Events are not told here, so the only order is to stop.
+            _ = wake.read_u8() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => connections.admit(stream),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -146,6 +146,9 @@ fn check(server: &service::Args) -> Result<(), Error> {
             format!("--limit-requests {limit}: the library has the loop here, so nobody sees a turn: give fixed:N");
         return Err(Error::Usage(says));
     }
+    if server.push {
+        return Err(Error::Usage("--push: nobody is told events over HTTP here: give it to another engine".to_owned()));
+    }
     if let Some(fault) = server.faults.first() {
         let says =
             format!("--fault {fault}: faults are made of bytes that a library writes here: give it to another engine");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use wire::http1::{self, Method, Parsed, Persistence};
-use wire::{Status, limits};
+use wire::{Format, Protocol, Status, limits};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, ErrorKind, Totals};
@@ -43,6 +43,9 @@ const PUSH_AHEAD_NS: u64 = 10_000_000_000;
 pub(crate) struct Labels {
     pub(crate) engine: Engine,
     pub(crate) speaks: Speaks,
+    /// How events are told.
+    pub(crate) protocol: Protocol,
+    pub(crate) format: Format,
     pub(crate) gates: Gates,
 }
 
@@ -252,7 +255,7 @@ fn metrics(admin: &Admin) -> prometheus::Result<Vec<u8>> {
     }
     registry.register(Box::new(errors))?;
 
-    let Labels { engine, speaks, gates } = admin.labels;
+    let Labels { engine, speaks, gates, .. } = admin.labels;
     limiter(&registry, &totals, gates)?;
     let info = Opts::new("highload_server_info", "Always 1; the labels say which server this is.")
         .const_label("engine", engine.name)

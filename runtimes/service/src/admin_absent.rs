@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use wire::{Format, Protocol};
+
 use crate::counters::Counters;
 use crate::push::Inbox;
 use crate::{Engine, Error, LimitRequests, Speaks};
@@ -13,6 +15,8 @@ use crate::{Engine, Error, LimitRequests, Speaks};
 pub(crate) struct Labels {
     pub(crate) engine: Engine,
     pub(crate) speaks: Speaks,
+    pub(crate) protocol: Protocol,
+    pub(crate) format: Format,
     pub(crate) gates: Gates,
 }
 

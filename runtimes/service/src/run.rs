@@ -191,7 +191,7 @@ fn run_all(
     let shards = shards(args, connections, listeners, &common)?;
     if let Some(listener) = admin {
         let gates = admin::Gates { connections, requests: args.limit_requests };
-        let labels = admin::Labels { engine, speaks, gates };
+        let labels = admin::Labels { engine, speaks, protocol: args.protocol, format: args.format, gates };
         let inboxes =
             if args.push { shards.iter().map(|shard| Arc::clone(&shard.orders.inbox)).collect() } else { Vec::new() };
         admin::start(listener, labels, common.counters.clone(), inboxes)?;
