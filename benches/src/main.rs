@@ -23,6 +23,10 @@ use lab::cmd;
   cargo lab recover overload --limit 3500   past the limit and back, with and without a limiter
   cargo lab report DIR           the report of a result directory again
   cargo lab run own --pid 4711 --address 127.0.0.1:8080   a server of your own (lab run --help)
+  cargo lab compare A B          what changed between two results, and how sure that is
+  cargo lab gate NEW --against OLD   fails when NEW is worse than is allowed, for any CI
+  cargo lab cost                 what a user, a message and a handshake cost on every engine
+  cargo lab scale                how throughput grows with instances: linear, shared or external
 
 Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void."
 )]
@@ -38,6 +42,10 @@ enum Command {
     Wire(cmd::wire::Args),
     Flame(cmd::flame::Args),
     Report(cmd::report::Args),
+    Compare(cmd::compare::Args),
+    Gate(cmd::gate::Args),
+    Cost(cmd::cost::Args),
+    Scale(cmd::scale::Args),
     List(cmd::list::Args),
     Doctor(cmd::doctor::Args),
     Load(cmd::load::Args),
@@ -47,6 +55,8 @@ enum Command {
     Holder(cmd::holder::Args),
     #[command(hide = true)]
     Warden(cmd::warden::Args),
+    #[command(hide = true)]
+    Dependency(cmd::dependency::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +78,10 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Wire(args) => cmd::wire::run(args, &stop),
         Command::Flame(args) => cmd::flame::run(args, &stop),
         Command::Report(args) => cmd::report::run(args),
+        Command::Compare(args) => cmd::compare::run(args),
+        Command::Gate(args) => cmd::gate::run(args),
+        Command::Cost(args) => cmd::cost::run(args, &stop),
+        Command::Scale(args) => cmd::scale::run(args, &stop),
         Command::List(args) => cmd::list::run(args),
         Command::Doctor(args) => cmd::doctor::run(args),
         Command::Load(args) => cmd::load::run(args, &stop),
@@ -75,6 +89,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Recover(args) => cmd::recover::run(args, &stop),
         Command::Holder(args) => cmd::holder::run(args, &stop),
         Command::Warden(args) => cmd::warden::run(args),
+        Command::Dependency(args) => cmd::dependency::run(args, &stop),
     }
 }
 

@@ -161,6 +161,18 @@ pub struct Flame {
     pub kernel_share: f64,
 }
 
+/// One of the equal parts of a trial's measured window: whether what was measured stood still.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Requests with the right reply.
+    pub completed: u64,
+    /// Mean of their response times in microseconds.
+    pub response_mean_us: f64,
+    /// Server CPU-microseconds per request; `None` where the server's clock was not read at both ends.
+    #[serde(default)]
+    pub server_cpu_us_per_request: Option<f64>,
+}
+
 /// One row of `trials.jsonl`: one engine under one load once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
@@ -210,6 +222,9 @@ pub struct Trial {
     pub response: Latency,
     /// From the actual send to the reply.
     pub service_time: Latency,
+    /// The window in ten equal parts, in their order; empty in rows of older labs.
+    #[serde(default)]
+    pub slices: Vec<Slice>,
     /// Paths of the histograms below the result directory, without suffix: `histograms/0007-response`.
     #[serde(default)]
     pub histograms: BTreeMap<String, String>,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
@@ -21,7 +21,7 @@ use crate::judge::{self, Judged};
 use crate::load::summary::{Event, Summary};
 use crate::observe::{BoxProbe, BoxReading, GroupProbe, Members, ProbeError, ProcessProbe, ProcessReading};
 use crate::plan::{Cpus, engine_of};
-use crate::result::{GeneratorCost, Pass, PlannedTrial, SCHEMA, ServerCost, Status, Surroundings, Trial};
+use crate::result::{GeneratorCost, Pass, PlannedTrial, SCHEMA, ServerCost, Slice, Status, Surroundings, Trial};
 use crate::scenario::Scenario;
 use crate::servers::Binaries;
 use crate::target::running::Running;
@@ -278,14 +278,14 @@ impl Bench<'_> {
         generator: &mut Child,
         planned: &PlannedTrial,
         row: &mut Trial,
-    ) -> Result<(Summary, Option<(Meters, Meters)>), Cut> {
+    ) -> Result<(Summary, Option<Readings>), Cut> {
         let mut probes = Probes::open(server, generator, planned.pass, row)
             .map_err(|error| self.explain(server, generator, &format!("reading the processes: {error:#}")))?;
         let load = &planned.load;
         let patience = Duration::from_secs_f64(
             load.warmup_seconds + load.measure_seconds + 2.0 * self.scenario.load.timeout_seconds,
         ) + READY_TIMEOUT;
-        let (mut start, mut end) = (None, None);
+        let (mut start, mut end, mut clocks) = (None, None, Vec::new());
         let mut sampling = None;
         loop {
             let line = match generator.line(patience, &|| self.stop.load(Ordering::Relaxed)) {
@@ -304,6 +304,7 @@ impl Bench<'_> {
                             Some(Sampling::start(part, probes.server.busiest(), &row.ready, self.directory, cpus)?);
                     }
                 }
+                Ok(Event::SliceEnd) => clocks.extend(probes.server.cpu_ns().map(|cpu_ns| (Instant::now(), cpu_ns))),
                 Ok(Event::WindowEnd) => end = probes.read(true).ok(),
                 Ok(Event::Done(summary)) => {
                     // A server that dies closes its connections first.
@@ -315,7 +316,7 @@ impl Bench<'_> {
                         let file = format!("flames/{:04}.folded", row.index);
                         row.flame = Some(sampling.finish(&self.scenario.flame, self.directory, &file)?);
                     }
-                    return Ok((*summary, start.zip(end)));
+                    return Ok((*summary, start.zip(end).map(|(start, end)| Readings { start, end, clocks })));
                 }
                 Err(error) => return Err(Cut::Failed(format!("the load generator said {line:.200} ({error})"))),
             }
@@ -383,9 +384,45 @@ impl Probes {
     }
 }
 
+/// The readings of one window.
+struct Readings {
+    start: Meters,
+    end: Meters,
+    /// The server's CPU clock at the ends of the slices between, and when it was read.
+    clocks: Vec<(Instant, u64)>,
+}
+
+impl Readings {
+    /// The generator's slices with the server's CPU time in each.
+    fn slices(&self, summary: &Summary) -> Vec<Slice> {
+        let (start, end) = (&self.start.server, &self.end.server);
+        let mut clocks = vec![(start.at, start.cpu_ns)];
+        clocks.extend(&self.clocks);
+        clocks.push((end.at, end.cpu_ns));
+        let count = summary.slices.len();
+        let length = summary.measured_seconds / count.max(1) as f64;
+        let slice = |(place, slice): (usize, &crate::load::summary::Slice)| {
+            // As for the whole window: requests are scaled to the time between the readings.
+            let cpu = (clocks.len() == count + 1 && length > 0.0).then(|| {
+                let ((from, before), (to, after)) = (clocks[place], clocks[place + 1]);
+                let requests = slice.completed as f64 / length * to.saturating_duration_since(from).as_secs_f64();
+                after.saturating_sub(before) as f64 / 1e3 / requests
+            });
+            Slice {
+                completed: slice.completed,
+                response_mean_us: slice.response_mean_us,
+                server_cpu_us_per_request: cpu.filter(|cpu| cpu.is_finite()),
+            }
+        };
+        summary.slices.iter().enumerate().map(slice).collect()
+    }
+}
+
 /// Puts the generator's summary and the difference of the meters into the row.
-fn fill(row: &mut Trial, summary: Summary, window: Option<(Meters, Meters)>) {
-    if let Some((start, end)) = window {
+fn fill(row: &mut Trial, summary: Summary, window: Option<Readings>) {
+    if let Some(readings) = window {
+        row.slices = readings.slices(&summary);
+        let Readings { start, end, .. } = readings;
         // The meters were read a little after the window's edges; the load was the same there, so requests are
         // scaled to the time between the readings.
         let between = end.server.at.saturating_duration_since(start.server.at).as_secs_f64();
@@ -439,6 +476,7 @@ fn blank(planned: &PlannedTrial, index: u32) -> Trial {
         errors: Default::default(),
         response: Default::default(),
         service_time: Default::default(),
+        slices: Vec::new(),
         histograms: Default::default(),
         flame: None,
         server: ServerCost::default(),

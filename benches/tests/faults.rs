@@ -27,6 +27,12 @@ fn an_honest_server_is_measured() {
         assert!(row["completed"].as_u64().unwrap() > 100, "{row}");
         assert!(row["server"]["cpu_us_per_request"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["counters"]["requests"].as_u64().unwrap() > 100, "{row}");
+        let slices = row["slices"].as_array().unwrap();
+        assert_eq!(slices.len(), 10, "{row}");
+        let parts: u64 = slices.iter().map(|slice| slice["completed"].as_u64().unwrap()).sum();
+        assert_eq!(parts, row["completed"].as_u64().unwrap(), "the slices are the window: {row}");
+        // A server that got no CPU in some tenth of a loaded box's window spent none there.
+        assert!(slices.iter().any(|slice| slice["server_cpu_us_per_request"].as_f64() > Some(0.0)), "{row}");
         let histogram = setup.out().join(row["histograms"]["response"].as_str().unwrap());
         assert!(histogram.with_extension("hdr").is_file() && histogram.with_extension("hgrm").is_file());
     }

@@ -13,7 +13,7 @@ use super::memory::{self, Memory};
 use super::meters::Meters;
 use super::orders::{Answer, Order};
 use super::plan::Plan;
-use super::result::{Climb, Hold, Leftovers, Life, Plateau, SCHEMA};
+use super::result::{Climb, Hold, Leftovers, Life, Plateau, SCHEMA, Totals};
 use super::window::{self, Chatter};
 use crate::result::Status;
 use crate::scenario::VoidsPart;
@@ -96,6 +96,7 @@ pub fn climb(
             climber.say("ending");
             let counters = climber.fleet.end();
             row.accepted = counters.iter().map(|said| said["accepted"].as_u64().unwrap_or(0)).collect();
+            row.totals = Totals::of(&counters);
             let ended = ended.and_then(|()| counted(&counters));
             row.leftovers = leftovers(&pids);
             judge(&mut row, ended);
@@ -381,6 +382,7 @@ fn blank(plan: &Plan, launch: &Launch<'_>, name: &Name<'_>) -> Climb {
         life: Vec::new(),
         leftovers: None,
         accepted: Vec::new(),
+        totals: None,
         ready: serde_json::Value::Null,
     }
 }

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::memory::CacheSlope;
 use crate::engines::Engine;
 use crate::host::Files;
 
@@ -45,6 +46,19 @@ const fn object(
     what: &'static str,
 ) -> Object {
     Object { cache, bytes, on_epoll, on_uring, generator, what }
+}
+
+/// The objects of a cache, or of caches that the kernel merged (their names joined by plus signs), as far as they are known.
+pub fn objects(caches: &str) -> Vec<&'static Object> {
+    OBJECTS.iter().filter(|object| caches.split('+').any(|cache| cache == object.cache)).collect()
+}
+
+/// How much of a cache's growth is the server's end, in bytes per connection; `None` for a cache that is not known. What the
+/// generator's end has is known, since it is our own: the rest is the server's.
+pub fn server_end(cache: &CacheSlope) -> Option<f64> {
+    let known = objects(&cache.cache);
+    let generator = known.iter().map(|object| object.generator as f64).sum::<f64>();
+    (!known.is_empty()).then(|| (1.0 - generator / cache.objects.max(generator)) * cache.bytes)
 }
 
 /// User memory of the generator per connection: its state and its place in the table.

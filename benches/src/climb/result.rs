@@ -61,9 +61,32 @@ pub struct Climb {
     /// Connections that the servers say they accepted, by shard.
     #[serde(default)]
     pub accepted: Vec<u64>,
+    /// Requests and bytes of all servers over the whole climb, as they counted them themselves; `None` in older rows.
+    #[serde(default)]
+    pub totals: Option<Totals>,
     /// The first shard's ready line.
     #[serde(default)]
     pub ready: serde_json::Value,
+}
+
+/// What the servers of a climb counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Requests, probes included.
+    pub requests: u64,
+    /// Bytes that came in, framing included.
+    pub bytes_in: u64,
+    /// Bytes that went out, framing included.
+    pub bytes_out: u64,
+}
+
+impl Totals {
+    /// Adds up the servers' counters lines; `None` when one of them did not count.
+    pub fn of(counters: &[serde_json::Value]) -> Option<Self> {
+        let sum = |name: &str| counters.iter().map(|said| said[name].as_u64()).sum::<Option<u64>>();
+        let totals = Self { requests: sum("requests")?, bytes_in: sum("bytes_in")?, bytes_out: sum("bytes_out")? };
+        (totals.requests > 0).then_some(totals)
+    }
 }
 
 /// The same number of users, held while it was measured.

@@ -142,6 +142,22 @@ fn on_the_host(reason: &str, limits: &Limits) -> String {
 /// Usage and environment failures before anything ran; void when it was interrupted or no climb counts; missed when an
 /// engine did not hold.
 pub fn run(run: &Run<'_>, json: bool, stop: &Arc<AtomicBool>, tell: &mut dyn FnMut(&Moment)) -> Result<Outcome> {
+    let (directory, rows) = measure(run, stop, tell)?;
+    let summary = report::climbs::write(&directory)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print!("{}", summary.table);
+        println!("Report: {}", directory.join("report.html").display());
+    }
+    outcome(&rows)
+}
+
+/// Makes the climbs of `run` and writes their rows; the result directory, and the rows.
+///
+/// # Errors
+/// Usage and environment failures before anything ran; void when it was interrupted.
+pub fn measure(run: &Run<'_>, stop: &Arc<AtomicBool>, tell: &mut dyn FnMut(&Moment)) -> Result<(PathBuf, Vec<Climb>)> {
     let mut seen = Vec::new();
     run.wishes.iter().for_each(|wish| {
         if !seen.iter().any(|engine: &&Engine| engine.name == wish.engine.name) {
@@ -183,15 +199,7 @@ pub fn run(run: &Run<'_>, json: bool, stop: &Arc<AtomicBool>, tell: &mut dyn FnM
         .with_context(|| format!("watching the host from {}", directory.display()))?;
     let made = climbs(run, &place, &binaries, &mut store, stop, tell);
     timeline.stop().context("writing the host's timeline")?;
-    let rows = made?;
-    let summary = report::climbs::write(&directory)?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        print!("{}", summary.table);
-        println!("Report: {}", directory.join("report.html").display());
-    }
-    outcome(&rows)
+    Ok((directory, made?))
 }
 
 /// The program of an engine; nothing for a server of one's own, which has a command or runs already.
@@ -257,8 +265,11 @@ fn climbs(
     Ok(rows)
 }
 
-/// A run in which nothing counts is not a result; one in which an engine lost users missed its goal.
-fn outcome(rows: &[Climb]) -> Result<Outcome> {
+/// How a run ended: one in which nothing counts is not a result; one in which an engine lost users missed its goal.
+///
+/// # Errors
+/// A void or environment failure with the first reason.
+pub fn outcome(rows: &[Climb]) -> Result<Outcome> {
     let first = |status: Status| rows.iter().find(|row| row.status == status);
     let reason = |row: &Climb| format!("{}: {}", row.engine, row.reason.as_deref().unwrap_or("no reason given"));
     if let Some(row) = first(Status::Failed) {

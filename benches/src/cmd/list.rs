@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::engines::Engines;
+use crate::scale::scenario::{BUILT_IN as SCALES, Scenario as Scale};
 use crate::scenario::{Any, BUILT_IN};
 
 /// List engines, scenarios, protocols, formats and services.
@@ -31,6 +32,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .map(|(_, text)| Any::parse(text))
         .collect::<Result<Vec<_>, _>>()
         .expect("a test reads them all");
+    let scales = SCALES
+        .iter()
+        .map(|(_, text)| Scale::parse(text))
+        .collect::<Result<Vec<_>, _>>()
+        .expect("a test reads them all");
     let protocols = wire::Protocol::ALL.map(wire::Protocol::name);
     let formats = wire::Format::ALL.map(wire::Format::name);
     if args.json {
@@ -38,7 +44,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             engines.all().map(|e| json!({"name": e.name, "interface": e.interface, "note": e.note})).collect();
         let scenarios: Vec<_> =
             scenarios.iter().map(|s| json!({"name": s.about().0, "question": s.about().1})).collect();
-        let all = json!({"engines": engines, "scenarios": scenarios, "protocols": protocols, "formats": formats, "services": ["echo", "note"]});
+        let scales: Vec<_> = scales.iter().map(|s| json!({"name": s.name, "question": s.question})).collect();
+        let all = json!({"engines": engines, "scenarios": scenarios, "scales": scales, "protocols": protocols, "formats": formats, "services": ["echo", "note"]});
         println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -50,6 +57,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for scenario in scenarios {
         let (name, question, _) = scenario.about();
         println!("  {name:<19}{question}");
+    }
+    println!("\nScenarios of `lab scale`");
+    for scale in scales {
+        println!("  {:<19}{}", scale.name, scale.question);
     }
     println!("\nProtocols  {}\nFormats    {}\nServices   echo, note", protocols.join(", "), formats.join(", "));
     Ok(ExitCode::SUCCESS)

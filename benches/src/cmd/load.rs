@@ -161,6 +161,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
             say(&match phase {
                 Phase::Connected => Event::Connected,
                 Phase::WindowStart => Event::WindowStart,
+                Phase::SliceEnd => Event::SliceEnd,
                 Phase::WindowEnd => Event::WindowEnd,
             });
         }

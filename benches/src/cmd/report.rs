@@ -1,10 +1,9 @@
 //! `lab report`: a result directory to its reports, from files alone.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::failure::exit;
 use crate::report;
@@ -29,6 +28,13 @@ pub struct Args {
 /// # Errors
 /// Those of [`report::write`].
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.directory.join("scale.jsonl").exists() {
+        let summary = report::scaling::write(&args.directory, &[])?;
+        let text = if args.json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.table.clone() };
+        super::print(&text)?;
+        let void = summary.as_stated.is_none();
+        return Ok(if void { ExitCode::from(exit::VOID) } else { ExitCode::SUCCESS });
+    }
     let (text, files, void) = if report::climbs::is_here(&args.directory) {
         let summary = report::climbs::write(&args.directory)?;
         let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
@@ -46,11 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
         (json.map_or_else(|| summary.text(), |json| json + "\n"), summary.files.clone(), summary.is_void())
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-        written => written.context("writing to stdout")?,
-    }
+    super::print(&text)?;
     for file in &files {
         eprintln!("wrote {}", file.display());
     }

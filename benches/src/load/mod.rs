@@ -88,6 +88,8 @@ pub enum Phase {
     Connected,
     /// The measured window begins.
     WindowStart,
+    /// A slice of the window ended, and it was not the last one.
+    SliceEnd,
     /// The measured window ended; late replies are still awaited.
     WindowEnd,
 }
@@ -144,6 +146,13 @@ pub(crate) struct Schedule {
     pub(crate) window_start: u64,
     /// The measured window ends, and with it the load.
     pub(crate) window_end: u64,
+}
+
+impl Schedule {
+    /// Length of a slice of the window, at least a nanosecond.
+    pub(crate) fn slice(&self) -> u64 {
+        (self.window_end.saturating_sub(self.window_start) / recorder::SLICES as u64).max(1)
+    }
 }
 
 /// Runs `spec` with `workload`; `stop` ends it early, `tell` hears of the phases.
@@ -216,6 +225,12 @@ fn announce(schedule: Schedule, over: impl Fn() -> bool, tell: &mut dyn FnMut(Ph
     tell(Phase::Connected);
     if sleep_until(schedule.window_start, &over) {
         tell(Phase::WindowStart);
+        for slice in 1..recorder::SLICES as u64 {
+            if !sleep_until(schedule.window_start + slice * schedule.slice(), &over) {
+                break;
+            }
+            tell(Phase::SliceEnd);
+        }
         sleep_until(schedule.window_end, &over);
     }
     tell(Phase::WindowEnd);

@@ -148,6 +148,19 @@ impl Latencies {
     }
 }
 
+/// Equal parts of a window that are also counted by themselves, so that a drift within it can be seen. Ten decide a
+/// trend test (its smallest p is 2 / 10!) and leave enough requests in each.
+pub const SLICES: usize = 10;
+
+/// What one slice of the window saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SliceCount {
+    /// Requests with the right reply.
+    pub completed: u64,
+    /// Sum of their response times in nanoseconds.
+    pub response_ns: u64,
+}
+
 /// Histograms and counts of one worker or of a whole run.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -159,6 +172,8 @@ pub struct Recorder {
     pub lag: Latencies,
     /// Requests of the window that got the right reply.
     pub completed: u64,
+    /// The same by slices of the window.
+    pub slices: [SliceCount; SLICES],
     /// Requests sent, warm-up included.
     pub sent: u64,
     /// Connections that were opened again because the server had closed them behind a reply, as HTTP lets it.
@@ -182,6 +197,7 @@ impl Recorder {
             service: empty.clone(),
             lag: empty,
             completed: 0,
+            slices: [SliceCount::default(); SLICES],
             sent: 0,
             reopened: 0,
             errors: BTreeMap::new(),
@@ -205,6 +221,10 @@ impl Recorder {
             mine.0.add(&theirs.0).expect("all histograms have the same bounds");
         }
         self.completed += other.completed;
+        for (mine, theirs) in self.slices.iter_mut().zip(&other.slices) {
+            mine.completed += theirs.completed;
+            mine.response_ns += theirs.response_ns;
+        }
         self.sent += other.sent;
         self.reopened += other.reopened;
         for (kind, count) in &other.errors {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::recorder::SliceCount;
 use super::spread::Seen;
 use crate::result::Latency;
 
@@ -16,10 +17,21 @@ pub enum Event {
     Connected,
     /// The measured window begins.
     WindowStart,
+    /// A slice of the window ended, and it was not the last one.
+    SliceEnd,
     /// The measured window ended.
     WindowEnd,
     /// The run is over.
     Done(Box<Summary>),
+}
+
+/// One of the equal parts of the measured window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Requests with the right reply.
+    pub completed: u64,
+    /// Mean of their response times in microseconds, 0 without any.
+    pub response_mean_us: f64,
 }
 
 /// The figures of one run.
@@ -47,6 +59,9 @@ pub struct Summary {
     pub service_time: Latency,
     /// Actual minus intended send time of requests that no earlier reply held back.
     pub schedule_lag: Latency,
+    /// The window in ten equal parts.
+    #[serde(default)]
+    pub slices: Vec<Slice>,
     /// Connections alive at the end of the window.
     pub alive: u32,
     /// Why the run ended before its time.
@@ -77,12 +92,20 @@ impl Summary {
             response: record.response.summary(),
             service_time: record.service.summary(),
             schedule_lag: record.lag.summary(),
+            slices: record.slices.iter().map(Slice::of).collect(),
             alive: outcome.alive,
             ended_early: outcome.ended_early.clone(),
             spread: outcome.spread.clone(),
             cpu_seconds,
             cpu_us_per_request: cpu_seconds * 1e6 / record.sent.max(1) as f64,
         }
+    }
+}
+
+impl Slice {
+    fn of(count: &SliceCount) -> Self {
+        let completed = count.completed;
+        Self { completed, response_mean_us: count.response_ns as f64 / 1e3 / completed.max(1) as f64 }
     }
 }
 

@@ -24,7 +24,7 @@ use wire::client::{EVENT, ExpectedEvent, Mismatch, Reply, Request, parse_reply};
 use super::clock::Clock;
 use super::connection::{Connection, Flight};
 use super::pacing::{Arrivals, Pacing};
-use super::recorder::{ErrorKind, Recorder};
+use super::recorder::{ErrorKind, Recorder, SLICES};
 use super::spread::{Remote, Seen, Spreading};
 use super::workload::Workload;
 use super::{Error, Schedule, Spec, connect, opening};
@@ -148,6 +148,8 @@ pub(crate) struct Worker {
     spread: Option<Box<Spreading>>,
     /// The window, for what is recorded.
     window: (u64, u64),
+    /// Length of its slices in nanoseconds.
+    slice: u64,
     /// Whether due requests are still issued.
     issuing: bool,
     /// The event that the server is about to tell; an event at any other time is an error.
@@ -178,6 +180,7 @@ impl Worker {
             outgoing: Vec::with_capacity(READ_BUFFER),
             spread: spec.spread.as_ref().map(|spread| Box::new(Spreading::new(spread))),
             window: (u64::MAX, u64::MAX),
+            slice: u64::MAX,
             issuing: true,
             listening: None,
         })
@@ -401,6 +404,7 @@ impl Worker {
         self.issuing = true;
         self.window = (schedule.window_start, schedule.window_end);
         self.spread.iter_mut().for_each(|spread| spread.begin(schedule.start));
+        self.slice = schedule.slice();
         let mut arrivals = Arrivals::new(task.pacing, schedule.start, task.phase, task.seed);
         let mut early = None;
         if task.pacing == Pacing::Closed {
@@ -686,8 +690,13 @@ impl Worker {
         // no due times, so it counts the replies that came in the window.
         let origin = if self.task.pacing == Pacing::Closed { now } else { flight.due };
         if self.in_window(origin) {
+            let response = now.saturating_sub(flight.due);
+            let slice = (origin - self.window.0) / self.slice;
+            let slice = &mut self.recorder.slices[(slice as usize).min(SLICES - 1)];
+            slice.completed += 1;
+            slice.response_ns += response;
             self.recorder.completed += 1;
-            self.recorder.response.record(now.saturating_sub(flight.due));
+            self.recorder.response.record(response);
             self.recorder.service.record(now.saturating_sub(flight.sent));
         }
     }

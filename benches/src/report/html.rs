@@ -10,7 +10,7 @@ use super::svg::swatch;
 use super::words::{call, number};
 use super::{Report, table};
 use crate::result::{FactGroup, Status};
-use crate::verdict::{Call, width};
+use crate::verdict::{Call, percent, width};
 
 /// How it was measured and what is wrong with that, for the page and the Markdown.
 pub(super) const METHOD: [&str; 6] = [
@@ -196,11 +196,17 @@ fn findings(report: &Report) -> Vec<Finding> {
             says: match (comparison.call, &comparison.note) {
                 (found @ (Call::Less | Call::More), None) => format!("{}, supported", call(found)),
                 (found @ (Call::Less | Call::More), Some(note)) => format!("{}, supported: {note}", call(found)),
-                (found, Some(note)) => format!("{}: {note}", call(found)),
+                (found, Some(note)) => format!("{}: {note}{}", call(found), seen(comparison)),
                 (found, None) => call(found).to_owned(),
             },
         })
         .collect()
+}
+
+/// What a comparison without evidence could have seen.
+fn seen(comparison: &crate::verdict::Comparison) -> String {
+    let least = comparison.detectable.filter(|_| comparison.call == Call::NoEvidence);
+    least.map_or_else(String::new, |least| format!("; {} could have been seen", percent(least)))
 }
 
 fn class(found: Option<Call>) -> &'static str {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::table::{band, caption, ended, fields, headings};
+use super::table::{band, caption, could_have_seen, ended, fields, headings};
 use super::words::call;
 use super::{Report, formats, html::METHOD};
 use crate::result::Status;
-use crate::verdict::{Call, sentence};
+use crate::verdict::{Call, percent, sentence};
 
 /// The whole file.
 pub(super) fn render(report: &Report) -> String {
@@ -64,8 +64,11 @@ fn findings(report: &Report, text: &mut String) {
                 (Call::Less | Call::More, _, _) => sentence(comparison, baseline, figure.figure.name()),
                 (found, Some(ratio), note) => {
                     let note = note.as_ref().map_or_else(String::new, |note| format!(", {note}"));
+                    let seen = comparison.detectable.filter(|_| found == Call::NoEvidence);
+                    let seen =
+                        seen.map_or_else(String::new, |least| format!("; {} could have been seen", percent(least)));
                     format!(
-                        "{}: {} {ratio:.2}x of {baseline}: {}{note}.",
+                        "{}: {} {ratio:.2}x of {baseline}: {}{note}{seen}.",
                         comparison.engine,
                         figure.figure.name(),
                         call(found)
@@ -79,6 +82,7 @@ fn findings(report: &Report, text: &mut String) {
         }
     }
     lines.extend(band(report));
+    lines.extend(could_have_seen(report));
     section(text, "Findings over all formats", lines.iter());
 }
 

@@ -9,16 +9,18 @@ mod flames;
 mod formats;
 mod html;
 mod markdown;
+mod page;
 mod palette;
 mod plots;
 mod prom;
 pub mod read;
 pub mod recover;
 pub mod rows;
+pub mod scaling;
 pub mod spread;
 mod svg;
 mod table;
-mod words;
+pub(crate) mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -213,7 +215,7 @@ pub fn bytes_table(sizes: &[crate::sizes::Size]) -> String {
 }
 
 /// Writes beside and renames, so that a reader (the agent's textfile collector) never sees half a file.
-fn replace(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let fresh = path.with_added_extension("new");
     std::fs::write(&fresh, text).context("writing")?;
     std::fs::rename(&fresh, path).context("renaming")

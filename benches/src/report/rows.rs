@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::read::Run;
 use crate::result::{Pass, Status};
 use crate::stats::{median, spread};
-use crate::verdict::{Call, Figure, Matrix, Verdict};
+use crate::verdict::{Call, Figure, Matrix, Verdict, drift};
 
 /// Middle and range of a figure over the rounds that count.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -34,6 +34,8 @@ pub struct Row {
     pub counted: usize,
     /// Timing trials planned.
     pub planned: usize,
+    /// Trials that count and whose figures drifted within their window.
+    pub drifting: usize,
     /// Why a trial does not count.
     pub reason: Option<String>,
     /// Server CPU-microseconds per request.
@@ -107,6 +109,7 @@ fn row(matrix: &Matrix, verdict: &Verdict, run: &Run, engine: usize, cell: usize
         interface: matrix.engines[engine].interface.clone(),
         counted: tally.counted,
         planned: tally.planned,
+        drifting: counted.iter().filter(|trial| drift(trial).is_some()).count(),
         reason: tally.reason,
         cpu_us_per_request: spread(&cpu_rounds).map(|s| Middle { median: s.median, min: s.min, max: s.max }),
         cpu_system_us_per_request: middle(&|t| t.server.cpu_system_us_per_request),

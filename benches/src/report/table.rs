@@ -6,7 +6,7 @@ use super::rows::Row;
 use super::words::{NOTHING, call, grouped, mebibytes, number, optional};
 use super::{Counts, Report};
 use crate::result::Load;
-use crate::verdict::{Call, width};
+use crate::verdict::{Call, detectable, width};
 
 /// Widest line.
 pub(super) const WIDTH: u16 = 120;
@@ -95,7 +95,7 @@ pub(super) fn fields(row: &Row, baseline: Option<&str>) -> Vec<String> {
         optional(row.syscalls_per_request),
         mebibytes(row.rss_bytes),
         row.rate.map_or_else(|| NOTHING.to_owned(), grouped),
-        format!("{}/{}", row.counted, row.planned),
+        format!("{}/{}{}", row.counted, row.planned, if row.drifting > 0 { " ~" } else { "" }),
     ]
 }
 
@@ -129,6 +129,7 @@ pub(super) fn legend(report: &Report) -> String {
     if let Some(band) = band(report) {
         lines.push(band);
     }
+    lines.extend(could_have_seen(report));
     lines.push(ended(&report.counts));
     lines.extend(report.verdict.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(report.run.warnings.iter().map(|warning| format!("warning: {warning}")));
@@ -170,6 +171,16 @@ pub(super) fn band(report: &Report) -> Option<String> {
         band.twin,
         width(band.factor),
         cells.join(", ")
+    ))
+}
+
+/// What the primary figure's comparisons could have seen, in a sentence.
+pub(super) fn could_have_seen(report: &Report) -> Option<String> {
+    let figure = report.verdict.figures.first()?;
+    let seen = detectable(&figure.overall)?;
+    Some(format!(
+        "This run could have seen, in four of five repetitions, differences in {} of: {seen}.",
+        figure.figure.name()
     ))
 }
 

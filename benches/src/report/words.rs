@@ -3,10 +3,10 @@
 use crate::verdict::Call;
 
 /// What stands where there is no number.
-pub(super) const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 /// Three significant digits below a thousand, then whole: `0.0213`, `4.21`, `48.3`, `1,234`.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size >= 999.5 => grouped(value),
@@ -18,7 +18,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A whole number with commas.
-pub(super) fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -31,17 +31,17 @@ pub(super) fn grouped(value: f64) -> String {
 }
 
 /// [`number`], or a dash.
-pub(super) fn optional(value: Option<f64>) -> String {
+pub(crate) fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| NOTHING.to_owned(), number)
 }
 
 /// Bytes as MiB with one decimal.
-pub(super) fn mebibytes(bytes: Option<f64>) -> String {
+pub(crate) fn mebibytes(bytes: Option<f64>) -> String {
     bytes.map_or_else(|| NOTHING.to_owned(), |bytes| format!("{:.1}", bytes / f64::from(1 << 20)))
 }
 
 /// A call in a table's cell.
-pub(super) fn call(call: Call) -> &'static str {
+pub(crate) fn call(call: Call) -> &'static str {
     match call {
         Call::Less => "less",
         Call::More => "more",

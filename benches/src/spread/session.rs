@@ -179,7 +179,7 @@ impl Bench<'_> {
                 Line::Nothing => return Err(Cut::Failed("the load generator did not answer in time".to_owned())),
             };
             match serde_json::from_str(&line) {
-                Ok(Event::Connected) => {}
+                Ok(Event::Connected | Event::SliceEnd) => {}
                 Ok(Event::WindowStart) => {
                     row.started_unix_ms = unix_ms();
                     start = cpu();

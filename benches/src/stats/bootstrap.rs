@@ -2,6 +2,7 @@
 
 use super::describe::median_of;
 use super::random::SplitMix64;
+use super::student::student_quantile;
 
 /// Resamples of an interval. At 4,000 the widened 2.5 % tail of ten rounds still rests on 34 resamples.
 pub const RESAMPLES: usize = 4_000;
@@ -44,36 +45,12 @@ pub fn expanded_tail(count: usize) -> f64 {
         return 0.0;
     }
     let freedom = (count - 1) as f64;
-    normal_below(-(count as f64 / freedom).sqrt() * student_upper(freedom))
+    normal_below(-(count as f64 / freedom).sqrt() * student_quantile(0.5 + CONFIDENCE / 2.0, freedom))
 }
 
 /// Φ(z), the share of a normal distribution below `z`.
 pub(super) fn normal_below(z: f64) -> f64 {
     0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
-}
-
-/// The 0.975 quantile of Student's t.
-///
-/// Exact for 1 and 2 degrees of freedom (closed forms), tabulated for 3, else Fisher's expansion
-/// around the normal quantile (Abramowitz and Stegun 26.7.5), which is within 0.3 % from 4 degrees on.
-fn student_upper(freedom: f64) -> f64 {
-    if freedom < 1.5 {
-        return (std::f64::consts::PI * (CONFIDENCE / 2.0)).tan();
-    }
-    if freedom < 2.5 {
-        return CONFIDENCE * (2.0 / (1.0 - CONFIDENCE * CONFIDENCE)).sqrt();
-    }
-    if freedom < 3.5 {
-        return 3.182_446_305;
-    }
-    let z: f64 = 1.959_963_984_540_054;
-    let terms = [
-        z,
-        (z.powi(3) + z) / 4.0,
-        (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0,
-        (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0,
-    ];
-    terms.iter().rev().fold(0.0, |sum, term| sum / freedom + term)
 }
 
 /// Engine ÷ baseline from ratios paired by round: the geometric mean over formats of each format's median.
@@ -114,26 +91,63 @@ pub fn paired_ratio(ratios: &[Vec<Option<f64>>], resamples: usize, seed: u64) ->
     Some(Estimate { ratio: estimate.exp(), interval: Interval { low: interval.low.exp(), high: interval.high.exp() } })
 }
 
-/// The ratio of two medians of unpaired samples, each resampled by itself. For rows that share no rounds,
-/// as those of two result directories. `None` when a sample is empty or has a value that is not positive.
-pub fn ratio_of_medians(numerator: &[f64], denominator: &[f64], resamples: usize, seed: u64) -> Option<Estimate> {
-    let usable = |values: &[f64]| values.iter().all(|value| value.is_finite() && *value > 0.0);
-    if !usable(numerator) || !usable(denominator) {
+/// Numerator ÷ denominator of sides that share no rounds, as those of two result directories: the geometric mean over
+/// formats of the ratio of the sides' medians.
+///
+/// `sides[f][r]` is the value of format `f` in round `r`, `None` where it did not count. Each side's rounds are drawn by
+/// themselves, all formats of a round together. `None` when a format is empty on a side or a value is not positive.
+pub fn unpaired_ratio(
+    numerator: &[Vec<Option<f64>>],
+    denominator: &[Vec<Option<f64>>],
+    resamples: usize,
+    seed: u64,
+) -> Option<Estimate> {
+    let (above, below) = (Rounds::new(numerator)?, Rounds::new(denominator)?);
+    if numerator.len() != denominator.len() {
         return None;
     }
-    let ratio = super::median(numerator)? / super::median(denominator)?;
-    let mut random = SplitMix64(seed);
     let mut scratch = Vec::new();
-    let mut draw = |values: &[f64]| {
-        scratch.clear();
-        scratch.extend((0..values.len()).map(|_| values[random.below(values.len())]));
-        median_of(&mut scratch)
-    };
-    let mut ratios = Vec::with_capacity(resamples);
-    for _ in 0..resamples {
-        ratios.push(draw(numerator)? / draw(denominator)?);
+    let estimate = above.mean(&above.present, &mut scratch)? - below.mean(&below.present, &mut scratch)?;
+    let mut random = SplitMix64(seed);
+    let (mut first, mut second) = (above.present.clone(), below.present.clone());
+    let mut means = Vec::with_capacity(resamples);
+    for _ in 0..resamples.saturating_mul(16) {
+        if means.len() == resamples {
+            break;
+        }
+        first.fill_with(|| above.present[random.below(above.present.len())]);
+        second.fill_with(|| below.present[random.below(below.present.len())]);
+        let drawn = above.mean(&first, &mut scratch).zip(below.mean(&second, &mut scratch));
+        means.extend(drawn.map(|(above, below)| above - below));
     }
-    Some(Estimate { ratio, interval: cut(&mut ratios, numerator.len().min(denominator.len()))? })
+    let interval = cut(&mut means, above.units.min(below.units))?;
+    Some(Estimate { ratio: estimate.exp(), interval: Interval { low: interval.low.exp(), high: interval.high.exp() } })
+}
+
+/// One side's logarithms, and the rounds in which any format counted.
+struct Rounds {
+    logs: Vec<Vec<Option<f64>>>,
+    present: Vec<usize>,
+    units: usize,
+}
+
+impl Rounds {
+    fn new(values: &[Vec<Option<f64>>]) -> Option<Self> {
+        if values.iter().flatten().flatten().any(|value| !value.is_finite() || *value <= 0.0) {
+            return None;
+        }
+        let logs: Vec<Vec<Option<f64>>> =
+            values.iter().map(|format| format.iter().map(|value| value.map(f64::ln)).collect()).collect();
+        let counts = |round: &usize| logs.iter().any(|format| format.get(*round).is_some_and(Option::is_some));
+        let present = (0..logs.iter().map(Vec::len).max()?).filter(counts).collect();
+        let units = logs.iter().map(|format| format.iter().flatten().count()).min().filter(|units| *units > 0)?;
+        Some(Self { logs, present, units })
+    }
+
+    /// Mean over formats of the medians' logarithms over `rounds`.
+    fn mean(&self, rounds: &[usize], scratch: &mut Vec<f64>) -> Option<f64> {
+        mean_of_medians(&self.logs, rounds, scratch)
+    }
 }
 
 /// Mean over formats of the median of `logs[format][round]` over `rounds`; `None` when a format has none.

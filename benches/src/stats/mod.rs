@@ -25,15 +25,27 @@
 
 mod bootstrap;
 mod describe;
+mod level;
 mod middle;
+mod power;
 mod random;
 mod rank;
+pub mod scaling;
+mod student;
+mod trend;
 
-pub use bootstrap::{Estimate, Interval, RESAMPLES, expanded_tail, paired_ratio, ratio_of_medians};
+pub use bootstrap::{Estimate, Interval, RESAMPLES, expanded_tail, paired_ratio, unpaired_ratio};
 pub use describe::{Spread, median, spread};
+pub use level::{LevelChange, level_change};
 pub use middle::{Middle, middle};
+pub use power::detectable_ratio;
 pub use random::SplitMix64;
 pub use rank::{fisher, holm, mann_whitney, mann_whitney_smallest_p, signed_rank, signed_rank_smallest_p};
+pub use student::{student_below, student_quantile};
+pub use trend::{Trend, mann_kendall, sen_slope, trend};
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod reference;

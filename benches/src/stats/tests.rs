@@ -99,7 +99,9 @@ fn missing_rounds_and_bad_ratios_are_not_guessed() {
     assert_eq!(paired_ratio(&[vec![None, None]], 500, 1), None);
     assert_eq!(paired_ratio(&[vec![Some(0.0)]], 500, 1), None);
     assert_eq!(paired_ratio(&[], 500, 1), None);
-    assert_eq!(ratio_of_medians(&[1.0, -1.0], &[1.0], 500, 1), None);
+    let side = |values: &[f64]| vec![values.iter().copied().map(Some).collect::<Vec<_>>()];
+    assert_eq!(unpaired_ratio(&side(&[1.0, -1.0]), &side(&[1.0]), 500, 1), None);
+    assert_eq!(unpaired_ratio(&side(&[]), &side(&[1.0]), 500, 1), None);
 }
 
 /// Nominal 95 % intervals hold the truth in at least 92 % of 400 simulated runs, for each number of rounds.

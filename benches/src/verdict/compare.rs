@@ -2,14 +2,10 @@
 
 use super::figure::Figure;
 use super::matrix::Matrix;
+use super::sides::{Cell, Sides};
 use super::{ALPHA, Band, Call, Comparison, FigureVerdict, Verdict, words};
 use crate::result::Pass;
-use crate::stats::{
-    Estimate, fisher, holm, mann_whitney, mann_whitney_smallest_p, paired_ratio, signed_rank, signed_rank_smallest_p,
-};
-
-/// Seed of all resampling, so that a report made twice is the same twice. Any number would do.
-const SEED: u64 = 0x1a6;
+use crate::stats::{Estimate, detectable_ratio, holm};
 
 /// Compares every engine of `matrix` with the baseline. `resamples` is [`crate::stats::RESAMPLES`] but in simulations.
 pub fn judge(matrix: &Matrix, resamples: usize) -> Verdict {
@@ -27,162 +23,140 @@ pub fn judge(matrix: &Matrix, resamples: usize) -> Verdict {
     }
 }
 
-/// One engine against another: everything that tests and intervals need.
-struct Sides {
-    /// `pairs[cell][round]`: engine ÷ other.
-    pairs: Vec<Vec<Option<f64>>>,
-    /// Mann-Whitney per cell, and the smallest it could have been; `None` where a side is empty.
-    tests: Vec<Option<(f64, f64)>>,
-}
-
-impl Sides {
-    fn new(matrix: &Matrix, engine: usize, other: usize, figure: Figure) -> Self {
-        let mut pairs = Vec::new();
-        let mut tests = Vec::new();
-        for cell in 0..matrix.cells.len() {
-            let (a, b) = (matrix.values(engine, cell, figure), matrix.values(other, cell, figure));
-            let rounds: std::collections::BTreeSet<u32> = a.keys().chain(b.keys()).copied().collect();
-            let last = rounds.last().copied().unwrap_or(0);
-            pairs.push((0..=last).map(|round| Some(a.get(&round)? / b.get(&round)?)).collect());
-            let (a, b): (Vec<f64>, Vec<f64>) = (a.into_values().collect(), b.into_values().collect());
-            let smallest = mann_whitney_smallest_p(a.len(), b.len());
-            tests.push((!a.is_empty() && !b.is_empty()).then(|| (mann_whitney(&a, &b), smallest)));
-        }
-        Self { pairs, tests }
-    }
-
-    fn count(&self, cell: Option<usize>) -> usize {
-        let cells = cell.map_or(&self.pairs[..], |cell| &self.pairs[cell..=cell]);
-        cells.iter().flatten().flatten().count()
-    }
-
-    /// The estimate over the cells that have pairs, or of one.
-    fn estimate(&self, cell: Option<usize>, resamples: usize) -> Option<Estimate> {
-        let cells = cell.map_or(&self.pairs[..], |cell| &self.pairs[cell..=cell]);
-        let filled: Vec<Vec<Option<f64>>> = cells.iter().filter(|c| c.iter().flatten().count() > 0).cloned().collect();
-        paired_ratio(&filled, resamples, SEED)
-    }
-
-    /// Question 2's gate: all cells together, whichever way they point.
-    fn gate(&self) -> f64 {
-        fisher(&self.tests.iter().flatten().map(|(p, _)| *p).collect::<Vec<_>>())
-    }
-
-    /// Question 1 among `family` engines: p and the smallest that it could have been.
-    fn overall(&self, family: usize) -> (f64, f64) {
-        let logs: Vec<f64> = self.pairs.iter().flatten().flatten().map(|ratio| ratio.ln()).collect();
-        let smallest = signed_rank_smallest_p(logs.len());
-        // Chosen by the number of pairs, never by the outcome.
-        if smallest * family as f64 <= ALPHA {
-            return (signed_rank(&logs), smallest);
-        }
-        (self.gate(), fisher(&self.tests.iter().flatten().map(|(_, smallest)| *smallest).collect::<Vec<_>>()))
-    }
-}
-
 fn judge_figure(matrix: &Matrix, baseline: usize, figure: Figure, resamples: usize) -> FigureVerdict {
-    let bands = bands(matrix, figure, resamples);
-    let rivals: Vec<usize> =
-        (0..matrix.engines.len()).filter(|e| *e != baseline && matrix.engines[*e].twin_of.is_none()).collect();
-    let sides: Vec<Sides> = rivals.iter().map(|engine| Sides::new(matrix, *engine, baseline, figure)).collect();
-    let asked: Vec<usize> = (0..sides.len()).filter(|index| sides[*index].count(None) > 0).collect();
-    let family = asked.len();
-    let mut overall_p = vec![(1.0, 1.0); sides.len()];
-    let mut gates = vec![1.0; sides.len()];
-    let tests: Vec<(f64, f64)> = asked.iter().map(|index| sides[*index].overall(family)).collect();
+    let engines = 0..matrix.engines.len();
+    let rivals = engines.filter(|engine| *engine != baseline && matrix.engines[*engine].twin_of.is_none());
+    let rivals: Vec<Rival> = rivals
+        .map(|engine| Rival {
+            name: matrix.engines[engine].name.clone(),
+            sides: sides(matrix, engine, baseline, figure),
+        })
+        .collect();
+    let mut verdict =
+        FigureVerdict { figure, overall: Vec::new(), cells: Vec::new(), bands: bands(matrix, figure, resamples) };
+    let labels: Vec<&str> = matrix.cells.iter().map(|cell| &*cell.label).collect();
+    let band = |cell: Option<usize>| {
+        let own = cell.and_then(|cell| verdict.band(Some(labels[cell])));
+        own.or_else(|| verdict.band(None)).map(|band| band.factor)
+    };
+    let sampled = figure.pass() == Pass::Timing;
+    let (overall, cells) = judge_rivals(&rivals, &labels, sampled, &band, resamples);
+    (verdict.overall, verdict.cells) = (overall, cells);
+    verdict
+}
+
+/// The values of one engine against another's, paired by round.
+fn sides(matrix: &Matrix, engine: usize, other: usize, figure: Figure) -> Sides {
+    let cell = |cell| Cell {
+        values: matrix.values(engine, cell, figure),
+        baseline: matrix.values(other, cell, figure),
+        error: None,
+        absence: matrix
+            .rows(engine, cell)
+            .filter(|trial| trial.pass == figure.pass())
+            .find_map(|trial| trial.reason.clone().or_else(|| trial.server.syscalls_unavailable.clone())),
+    };
+    Sides::new((0..matrix.cells.len()).map(cell).collect(), true)
+}
+
+/// Somebody who is compared with a baseline.
+pub(crate) struct Rival {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its values and the baseline's.
+    pub(crate) sides: Sides,
+}
+
+/// Applies the rule to `rivals`, whose cells have `labels`: comparisons over all cells, one a rival, and in each cell, rivals
+/// in order within cells in order. `band` is the noise band of a cell, or over all, as a ratio of at least 1.
+pub(crate) fn judge_rivals(
+    rivals: &[Rival],
+    labels: &[&str],
+    sampled: bool,
+    band: &dyn Fn(Option<usize>) -> Option<f64>,
+    resamples: usize,
+) -> (Vec<Comparison>, Vec<Comparison>) {
+    let asked: Vec<usize> = (0..rivals.len()).filter(|index| rivals[*index].sides.count(None) > 0).collect();
+    let mut overall_p = vec![(1.0, 1.0); rivals.len()];
+    let mut gates = vec![1.0; rivals.len()];
+    let tests: Vec<(f64, f64)> = asked.iter().map(|index| rivals[*index].sides.overall(asked.len())).collect();
     let corrected = holm(&tests.iter().map(|(p, _)| *p).collect::<Vec<_>>());
     let best = holm(&tests.iter().map(|(_, smallest)| *smallest).collect::<Vec<_>>());
-    let gated = holm(&asked.iter().map(|index| sides[*index].gate()).collect::<Vec<_>>());
+    let gated = holm(&asked.iter().map(|index| rivals[*index].sides.gate()).collect::<Vec<_>>());
     for (place, index) in asked.iter().enumerate() {
         overall_p[*index] = (corrected[place], best[place]);
         gates[*index] = gated[place];
     }
-
-    let mut verdict = FigureVerdict { figure, overall: Vec::new(), cells: Vec::new(), bands };
-    let cell_p: Vec<Vec<(f64, f64)>> = sides.iter().zip(&gates).map(|(side, gate)| within(side, *gate)).collect();
-    for (index, engine) in rivals.iter().enumerate() {
-        let outcome = Question { matrix, engine: *engine, figure, cell: None, p: overall_p[index] };
-        verdict.overall.push(outcome.answer(&sides[index], verdict.band(None), resamples));
-    }
-    for (cell, place) in matrix.cells.iter().enumerate() {
-        for (index, engine) in rivals.iter().enumerate() {
-            let outcome = Question { matrix, engine: *engine, figure, cell: Some(cell), p: cell_p[index][cell] };
-            let band = verdict.band(Some(&place.label)).or_else(|| verdict.band(None));
-            verdict.cells.push(outcome.answer(&sides[index], band, resamples));
-        }
-    }
-    verdict
-}
-
-/// Question 2 for one engine: corrected p of each cell and the smallest it could have been; never below the gate.
-fn within(side: &Sides, gate: f64) -> Vec<(f64, f64)> {
-    let present: Vec<usize> = (0..side.tests.len()).filter(|cell| side.tests[*cell].is_some()).collect();
-    let corrected = holm(&side.tests.iter().flatten().map(|(p, _)| *p).collect::<Vec<_>>());
-    let best = holm(&side.tests.iter().flatten().map(|(_, smallest)| *smallest).collect::<Vec<_>>());
-    let mut all = vec![(1.0, 1.0); side.tests.len()];
-    for (place, cell) in present.iter().enumerate() {
-        all[*cell] = (corrected[place].max(gate), best[place]);
-    }
-    all
+    let cell_p: Vec<Vec<(f64, f64)>> =
+        rivals.iter().zip(&gates).map(|(rival, gate)| rival.sides.within(*gate)).collect();
+    let answer = |index: usize, cell: Option<(usize, &str)>, p: (f64, f64)| {
+        let place = cell.map(|(place, _)| place);
+        let question = Question { rival: &rivals[index], cell, p, sampled, band: band(place) };
+        question.answer(resamples)
+    };
+    let overall = (0..rivals.len()).map(|index| answer(index, None, overall_p[index])).collect();
+    let places = labels.iter().copied().enumerate();
+    let cells = places.flat_map(|(place, label)| (0..rivals.len()).map(move |index| (index, place, label)));
+    let cells = cells.map(|(index, place, label)| answer(index, Some((place, label)), cell_p[index][place]));
+    (overall, cells.collect())
 }
 
 struct Question<'a> {
-    matrix: &'a Matrix<'a>,
-    engine: usize,
-    figure: Figure,
-    cell: Option<usize>,
+    rival: &'a Rival,
+    /// Place and label; `None` over all.
+    cell: Option<(usize, &'a str)>,
     /// Corrected p and the smallest that it could have been.
     p: (f64, f64),
+    /// A count stands by itself.
+    sampled: bool,
+    band: Option<f64>,
 }
 
 impl Question<'_> {
-    fn answer(&self, sides: &Sides, band: Option<&Band>, resamples: usize) -> Comparison {
-        let pairs = sides.count(self.cell);
-        let estimate = sides.estimate(self.cell, resamples);
+    fn answer(&self, resamples: usize) -> Comparison {
+        let sides = &self.rival.sides;
+        let place = self.cell.map(|(place, _)| place);
+        let estimate = sides.estimate(place, resamples);
         let mut comparison = Comparison {
-            engine: self.matrix.engines[self.engine].name.clone(),
-            cell: self.cell.map(|cell| self.matrix.cells[cell].label.clone()),
+            engine: self.rival.name.clone(),
+            cell: self.cell.map(|(_, label)| label.to_owned()),
             ratio: estimate.map(|estimate| estimate.ratio),
             interval: None,
             p_adjusted: None,
-            pairs,
+            pairs: sides.count(place),
+            detectable: None,
             call: Call::Absent,
             note: None,
         };
         let Some(estimate) = estimate else {
-            comparison.note = self.reason();
+            let cells = place.map_or(&sides.cells[..], |place| &sides.cells[place..=place]);
+            comparison.note = cells.iter().find_map(|cell| cell.absence.clone());
             return comparison;
         };
-        if self.figure.pass() == Pass::Syscalls {
+        if !self.sampled {
             comparison.call = Call::Counted;
             return comparison;
         }
         comparison.interval = Some([estimate.interval.low, estimate.interval.high]);
         comparison.p_adjusted = Some(self.p.0);
-        (comparison.call, comparison.note) = call(estimate, self.p, band);
-        let missing = sides.pairs.iter().filter(|cell| cell.iter().flatten().count() == 0).count();
-        if self.cell.is_none() && missing > 0 {
-            let part = format!("{} of {} formats", sides.pairs.len() - missing, sides.pairs.len());
+        (comparison.call, comparison.note) = call(estimate, self.p, self.band);
+        if comparison.call != Call::TooFew {
+            comparison.detectable = detectable_ratio(estimate.interval, sides.units(place), self.band.unwrap_or(1.0));
+        }
+        let (missing, all) = (sides.missing(), sides.cells.len());
+        if place.is_none() && missing > 0 {
+            let part = format!("{} of {all} formats", all - missing);
             comparison.note = Some(comparison.note.map_or_else(|| part.clone(), |note| format!("{note}; {part}")));
         }
         comparison
     }
-
-    /// Why an engine has no round in common with the baseline.
-    fn reason(&self) -> Option<String> {
-        let cells = self.cell.map_or(0..self.matrix.cells.len(), |cell| cell..cell + 1);
-        cells
-            .flat_map(|cell| self.matrix.rows(self.engine, cell))
-            .filter(|trial| trial.pass == self.figure.pass())
-            .find_map(|trial| trial.reason.clone().or_else(|| trial.server.syscalls_unavailable.clone()))
-    }
 }
 
-fn call(estimate: Estimate, (p, smallest): (f64, f64), band: Option<&Band>) -> (Call, Option<String>) {
+fn call(estimate: Estimate, (p, smallest): (f64, f64), band: Option<f64>) -> (Call, Option<String>) {
     if smallest > ALPHA {
         return (Call::TooFew, Some("too few rounds: no outcome could have been a claim".to_owned()));
     }
-    if band.is_some_and(|band| estimate.ratio.ln().abs() <= band.factor.ln()) {
+    if band.is_some_and(|factor| estimate.ratio.ln().abs() <= factor.ln()) {
         return (Call::NoEvidence, Some("inside the noise band".to_owned()));
     }
     if estimate.interval.contains(1.0) {
@@ -195,13 +169,13 @@ fn call(estimate: Estimate, (p, smallest): (f64, f64), band: Option<&Band>) -> (
 }
 
 /// The A/A pair, judged by test and interval alone.
-fn bands(matrix: &Matrix, figure: Figure, resamples: usize) -> Vec<Band> {
+pub(crate) fn bands(matrix: &Matrix, figure: Figure, resamples: usize) -> Vec<Band> {
     let Some((original, twin)) = matrix.pair() else { return Vec::new() };
     if figure.pass() == Pass::Syscalls {
         return Vec::new();
     }
-    let sides = Sides::new(matrix, twin, original, figure);
-    let cells = within(&sides, sides.gate());
+    let sides = sides(matrix, twin, original, figure);
+    let cells = sides.within(sides.gate());
     let questions =
         std::iter::once((None, sides.overall(1))).chain((0..cells.len()).map(|cell| (Some(cell), cells[cell])));
     questions

@@ -47,6 +47,20 @@ impl Cell {
             None => &self.service,
         }
     }
+
+    /// Whether both hold the same equal; labels are names within one result.
+    pub fn same(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+
+    /// Whether a row is of this cell.
+    pub fn holds(&self, trial: &Trial) -> bool {
+        self.key() == (&*trial.protocol, &*trial.service, &*trial.format, &trial.load)
+    }
+
+    fn key(&self) -> Key<'_> {
+        (&self.protocol, &self.service, &self.format, &self.load)
+    }
 }
 
 /// A contender.

@@ -21,15 +21,20 @@ pub mod codec;
 mod compare;
 mod figure;
 mod matrix;
+mod sides;
+mod steady;
 mod words;
 
 use serde::Serialize;
 
 pub use codec::RAW;
 pub use compare::judge;
+pub(crate) use compare::{Rival, bands, judge_rivals};
 pub use figure::Figure;
 pub use matrix::{Cell, Engine, Matrix, Tally};
-pub use words::{percent, sentence, width};
+pub(crate) use sides::{Cell as SidesCell, OwnError, Sides};
+pub use steady::drift;
+pub use words::{detectable, percent, sentence, width};
 
 /// Chance of any false claim per question and figure when nothing differs.
 pub const ALPHA: f64 = 0.025;
@@ -67,6 +72,9 @@ pub struct Comparison {
     pub p_adjusted: Option<f64>,
     /// Pairs (round and cell) in which both sides count.
     pub pairs: usize,
+    /// The smallest true ratio above 1 that would have been claimed in four of five such runs; `None` where no claim was
+    /// possible.
+    pub detectable: Option<f64>,
     /// What it comes to.
     pub call: Call,
     /// What kept it from being more, in words.

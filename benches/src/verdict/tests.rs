@@ -42,6 +42,7 @@ pub(super) fn trial(engine: &str, format: &str, round: u32, cpu: f64) -> Trial {
         errors: Default::default(),
         response: Latency { p99_us: cpu * 30.0, ..Latency::default() },
         service_time: Latency::default(),
+        slices: Vec::new(),
         histograms: Default::default(),
         flame: None,
         server: Default::default(),

@@ -1,6 +1,7 @@
 //! Sentences.
 
 use super::matrix::Matrix;
+use super::steady::{drift, level};
 use super::{ALPHA, Call, Comparison, FigureVerdict};
 use crate::stats::{mann_whitney_smallest_p, signed_rank_smallest_p};
 
@@ -92,6 +93,14 @@ pub fn width(factor: f64) -> String {
     if factor < 1.5 { format!("±{}", percent(factor)) } else { format!("up to {factor:.1}x either way") }
 }
 
+/// What comparisons with `baseline` could have seen: `tokio 6.1%, ring 4.0%`; `None` when no claim was possible.
+pub fn detectable(comparisons: &[Comparison]) -> Option<String> {
+    let seen = comparisons
+        .iter()
+        .filter_map(|comparison| Some(format!("{} {}", comparison.engine, percent(comparison.detectable?))));
+    Some(seen.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+}
+
 /// What to know before believing the rest.
 pub(super) fn notes(matrix: &Matrix, figures: &[FigureVerdict]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -109,6 +118,14 @@ pub(super) fn notes(matrix: &Matrix, figures: &[FigureVerdict]) -> Vec<String> {
             "No A/A pair ran, so there is no noise band: differences rest on test and interval alone.".to_owned(),
         );
     }
+    if let Some((round, change)) = level(matrix) {
+        let way = if change.ratio > 1.0 { "dearer" } else { "cheaper" };
+        notes.push(format!(
+            "The box changed after round {round}: requests were {} {way} from then on, on all engines together (p = {:.3}). Ratios within \
+             rounds do not suffer; absolute figures mix both levels.",
+            percent(change.ratio), change.p
+        ));
+    }
     for (index, engine) in matrix.engines.iter().enumerate() {
         for (place, cell) in matrix.cells.iter().enumerate() {
             let tally = matrix.tally(index, place);
@@ -117,6 +134,16 @@ pub(super) fn notes(matrix: &Matrix, figures: &[FigureVerdict]) -> Vec<String> {
                 notes.push(format!(
                     "{} with {}: {} of {} rounds count{reason}",
                     engine.name, cell.label, tally.counted, tally.planned
+                ));
+            }
+            let mut drifting = matrix.rows(index, place).filter_map(|trial| Some((trial.round, drift(trial)?)));
+            if let Some((round, what)) = drifting.next() {
+                notes.push(format!(
+                    "{} with {}: not steady in {} of {} rounds (~): in round {round} {what}",
+                    engine.name,
+                    cell.label,
+                    1 + drifting.count(),
+                    tally.counted
                 ));
             }
         }

@@ -134,6 +134,7 @@ fn trial(index: u32, round: u32, engine: &str, interface: &str, format: &str, co
         errors: BTreeMap::new(),
         response: Latency::default(),
         service_time: Latency::default(),
+        slices: Vec::new(),
         histograms: BTreeMap::from([("response".into(), format!("histograms/{index:04}-response"))]),
         flame: None,
         server: ServerCost {

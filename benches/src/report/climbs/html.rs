@@ -1,16 +1,17 @@
 //! `report.html` of climbs: curves over the number of users, the tables, and how it was measured.
 
 use anyhow::{Context, Result};
-use askama::Template;
+use askama::Template as _;
 
 use super::{Run, table};
 use crate::climb::memory::Memory;
 use crate::climb::result::{Broadcast, Climb, Plateau, Window};
+use crate::report::page::{Legend, Page, Section, facts};
 use crate::report::palette::{css, slot};
-use crate::report::plots::{self, Curve, Panel};
+use crate::report::plots::{self, Curve};
 use crate::report::svg::swatch;
 use crate::report::words::{grouped, number};
-use crate::result::{FactGroup, Status};
+use crate::result::Status;
 
 /// How it was measured and what is wrong with that.
 const METHOD: [&str; 6] = [
@@ -22,51 +23,9 @@ const METHOD: [&str; 6] = [
     "Every reply is checked. Connections count once a request on the last one of each slice of 2,000 was answered right, so that none of them waits in an accept queue. Loads whose generators were late or saturated, or whose box was busy with other things, are void: shown, and left out of the curves.",
 ];
 
-#[derive(Template)]
-#[template(path = "climbs.html")]
-struct Page<'a> {
-    palette: String,
-    scenario: &'a str,
-    headline: String,
-    question: &'a str,
-    sound: bool,
-    legend: Vec<Legend>,
-    sections: Vec<Section>,
-    tables: Vec<(String, table::Grid)>,
-    notes: Vec<String>,
-    timeline: Vec<Panel>,
-    facts: Vec<(String, String)>,
-    groups: &'a [FactGroup],
-    method: &'a [&'a str],
-}
-
-struct Legend {
-    swatch: String,
-    name: String,
-    interface: String,
-}
-
-struct Section {
-    id: String,
-    title: String,
-    text: String,
-    panels: Vec<Panel>,
-}
-
 /// The whole page.
 pub(super) fn render(run: &Run) -> Result<String> {
     let host = run.host.as_ref();
-    let facts = host.map(|host| {
-        let commit = host.commit.clone().unwrap_or_else(|| "outside a checkout".to_owned());
-        [
-            ("command", host.command.join(" ")),
-            ("started", host.started.clone()),
-            ("commit", commit),
-            ("profile", host.profile.clone()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
-    });
     Page {
         palette: css(),
         scenario: run.plan.as_ref().map_or("climbs", |plan| &plan.scenario),
@@ -78,7 +37,7 @@ pub(super) fn render(run: &Run) -> Result<String> {
         tables: table::grids(run, table::Plateaus::All),
         notes: table::notes(run),
         timeline: plots::timeline(&run.timeline),
-        facts: facts.unwrap_or_default(),
+        facts: host.map(facts).unwrap_or_default(),
         groups: host.map_or(&[], |host| &host.groups),
         method: &METHOD,
     }

@@ -89,12 +89,20 @@ pub fn write(directory: &Path) -> Result<Summary> {
     Ok(Summary { schema: SCHEMA, scenario, headline, climbs: run.climbs, warnings: run.warnings, files, table })
 }
 
-fn read(directory: &Path) -> Result<Run> {
+/// Reads a result directory.
+///
+/// # Errors
+/// A [`Failure::Usage`] when it is none, or when no row of it can be read.
+pub fn read(directory: &Path) -> Result<Run> {
     let mut run = Run::default();
     let Some(rows) = text(&directory.join("climbs.jsonl"))? else {
         return Err(Failure::Usage(format!("{} holds no climbs.jsonl", directory.display())).into());
     };
     run.climbs = lines("climbs.jsonl", &rows, &mut run.warnings);
+    if run.climbs.is_empty() && !run.warnings.is_empty() {
+        let said = format!("{} holds no readable row: {}", directory.display(), run.warnings[0]);
+        return Err(Failure::Usage(said).into());
+    }
     run.plan = document(directory, "plan.json", &mut run.warnings)?;
     run.host = document(directory, "host.json", &mut run.warnings)?;
     if let Some(timeline) = text(&directory.join("timeline.jsonl"))? {

@@ -2,18 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-
 use super::Run;
+use crate::climb::forecast::{objects, server_end};
 use crate::climb::result::{Climb, Life, Plateau, Window};
+use crate::report::page::machine;
+pub(in crate::report) use crate::report::page::{Grid, terminal};
 use crate::report::words::{NOTHING, grouped, number, optional};
 use crate::result::Status;
-
-/// Widest line of the terminal.
-const WIDTH: u16 = 120;
-
-/// A line below the headings and nothing else.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Caches listed by name; further ones are small.
 const CACHES: usize = 12;
@@ -28,28 +23,6 @@ pub(super) enum Plateaus {
     All,
     /// The highest one of each climb.
     Top,
-}
-
-/// Headings and rows, before they become a table of the terminal or of Markdown.
-pub(in crate::report) struct Grid {
-    pub(in crate::report) headings: Vec<&'static str>,
-    pub(in crate::report) rows: Vec<Vec<String>>,
-    /// Columns from the left that are text.
-    pub(in crate::report) text_columns: usize,
-}
-
-impl Grid {
-    /// As Markdown.
-    pub(in crate::report) fn markdown(&self) -> String {
-        let rule = |column: usize| if column < self.text_columns { "---|" } else { "---:|" };
-        let rules: String = (0..self.headings.len()).map(rule).collect();
-        let mut text = format!("| {} |\n|{rules}\n", self.headings.join(" | "));
-        for row in &self.rows {
-            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
-        text
-    }
 }
 
 /// What the run says in a sentence or two.
@@ -152,15 +125,7 @@ pub(super) fn markdown(run: &Run) -> String {
     for note in notes(run) {
         let _ = writeln!(text, "- {note}");
     }
-    if let Some(host) = &run.host {
-        let _ = write!(text, "\n## Machine\n\n- command: `{}`\n- started: {}\n", host.command.join(" "), host.started);
-        let _ =
-            writeln!(text, "- commit: {}\n- profile: {}", host.commit.as_deref().unwrap_or("unknown"), host.profile);
-        for group in &host.groups {
-            let facts: Vec<String> = group.facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
-            let _ = writeln!(text, "- {}: {}", group.name, facts.join("; "));
-        }
-    }
+    text.push_str(&run.host.as_ref().map(machine).unwrap_or_default());
     text
 }
 
@@ -369,10 +334,8 @@ fn broadcasts(run: &Run, plateaus: Plateaus) -> Grid {
 fn caches(climb: &Climb) -> Grid {
     let caches = climb.slopes.as_ref().map(|slopes| slopes.caches.as_slice()).unwrap_or_default();
     let rows = caches.iter().take(CACHES).map(|cache| {
-        // What the generator's end has is known, since it is our own: the rest is the server's end.
         let known = objects(&cache.cache);
-        let generator = (!known.is_empty()).then(|| known.iter().map(|object| object.generator as f64).sum::<f64>());
-        let server = generator.map(|generator| (1.0 - generator / cache.objects.max(generator)) * cache.bytes);
+        let server = server_end(cache);
         vec![
             cache.cache.clone(),
             known.iter().map(|object| object.what).collect::<Vec<_>>().join("; "),
@@ -383,12 +346,6 @@ fn caches(climb: &Climb) -> Grid {
     });
     let headings = vec!["cache", "what it is", "objects/user", "B/user", "of it the server's end"];
     Grid { headings, rows: rows.collect(), text_columns: 2 }
-}
-
-/// The objects of a cache, or of caches that the kernel merged, as far as the lab knows them.
-fn objects(caches: &str) -> Vec<&'static crate::climb::forecast::Object> {
-    let named = |object: &&crate::climb::forecast::Object| caches.split('+').any(|cache| cache == object.cache);
-    crate::climb::forecast::OBJECTS.iter().filter(named).collect()
 }
 
 /// What must be known beside the tables.
@@ -438,17 +395,4 @@ pub(super) fn notes(run: &Run) -> Vec<String> {
     }
     notes.extend(run.warnings.iter().map(|warning| format!("warning: {warning}")));
     notes
-}
-
-pub(in crate::report) fn terminal(grid: &Grid) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(grid.headings.clone());
-    for row in &grid.rows {
-        table.add_row(row.clone());
-    }
-    for column in table.column_iter_mut().skip(grid.text_columns) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

@@ -5,6 +5,7 @@ mod formats;
 mod host;
 mod lanes;
 mod latency;
+mod scaling;
 mod ticks;
 
 pub(super) use curves::{Curve, curves};
@@ -12,6 +13,7 @@ pub(super) use formats::{codec, sizes};
 pub(super) use host::timeline;
 pub(super) use lanes::{Lane, Mark, lanes};
 pub(super) use latency::latency;
+pub(super) use scaling::{residuals, throughput};
 
 use super::Report;
 use super::palette::slot;

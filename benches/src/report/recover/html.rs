@@ -22,7 +22,7 @@ const METHOD: [&str; 6] = [
 ];
 
 #[derive(Template)]
-#[template(path = "climbs.html")]
+#[template(path = "page.html")]
 struct Page<'a> {
     palette: String,
     scenario: &'a str,

@@ -18,7 +18,7 @@ const METHOD: [&str; 4] = [
 ];
 
 #[derive(Template)]
-#[template(path = "climbs.html")]
+#[template(path = "page.html")]
 struct Page<'a> {
     palette: String,
     scenario: &'a str,

@@ -1,0 +1,146 @@
+//! The sheet as a table of the terminal, as Markdown and as CSV.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::sheet::{Row, Sheet};
+use crate::report::words::{NOTHING, grouped, optional};
+
+const WIDTH: u16 = 120;
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// Headings of the table: an idle user, a message, a handshake, and how many users that is.
+const HEADINGS: [&str; 12] = [
+    "engine",
+    "wire",
+    "user B",
+    "kernel B",
+    "total B",
+    "CPU ns/msg",
+    "user+sys",
+    "sys/msg",
+    "B in+out",
+    "µs/connect",
+    "users/core, /GB, /Gbit/s",
+    "first",
+];
+
+/// Columns from the left that are text.
+const TEXT: usize = 2;
+
+fn fields(row: &Row) -> Vec<String> {
+    let whole = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), grouped);
+    let idle = row.idle;
+    let message = row.message;
+    let both = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => format!("{}+{}", grouped(a), grouped(b)),
+        _ => NOTHING.to_owned(),
+    };
+    let fits = row.fits.map_or_else(
+        || NOTHING.to_owned(),
+        |fits| {
+            format!(
+                "{}, {}, {}",
+                compact(fits.per_core),
+                compact(fits.per_gigabyte),
+                fits.per_gigabit.map_or_else(|| NOTHING.to_owned(), compact)
+            )
+        },
+    );
+    vec![
+        row.engine.clone(),
+        format!("{} {}", row.protocol, row.format),
+        whole(idle.map(|idle| idle.user_bytes)),
+        whole(idle.map(|idle| idle.kernel_bytes)),
+        whole(idle.map(|idle| idle.total_bytes)),
+        whole(message.map(|message| message.cpu_user_ns + message.cpu_system_ns)),
+        both(message.map(|message| message.cpu_user_ns), message.map(|message| message.cpu_system_ns)),
+        optional(message.and_then(|message| message.syscalls)),
+        both(message.and_then(|message| message.bytes_in), message.and_then(|message| message.bytes_out)),
+        optional(row.handshake_us),
+        fits,
+        row.fits.map_or_else(|| NOTHING.to_owned(), |fits| format!("{} {}", fits.binding, compact(fits.users))),
+    ]
+}
+
+/// `1.9M`, `196k`, `830`.
+fn compact(value: f64) -> String {
+    match value {
+        _ if !value.is_finite() => NOTHING.to_owned(),
+        _ if value >= 9.995e6 => format!("{:.0}M", value / 1e6),
+        _ if value >= 999_500.0 => format!("{:.1}M", value / 1e6),
+        _ if value >= 1e4 => format!("{:.0}k", value / 1e3),
+        _ => grouped(value),
+    }
+}
+
+/// For the terminal.
+pub fn terminal(sheet: &Sheet) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(HEADINGS);
+    for row in &sheet.rows {
+        table.add_row(fields(row));
+    }
+    for column in table.column_iter_mut().skip(TEXT) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = format!("{table}\n");
+    for note in &sheet.notes {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// `cost.md`.
+pub fn markdown(sheet: &Sheet) -> String {
+    let rules: String = (0..HEADINGS.len()).map(|place| if place < TEXT { "---|" } else { "--:|" }).collect();
+    let mut text = format!("# Cost sheet\n\n| {} |\n|{rules}\n", HEADINGS.join(" | "));
+    for row in &sheet.rows {
+        let _ = writeln!(text, "| {} |", fields(row).join(" | ").replace('_', "\\_"));
+    }
+    text.push('\n');
+    for note in &sheet.notes {
+        let _ = writeln!(text, "- {}", note.replace('|', "\\|"));
+    }
+    text
+}
+
+/// `cost.csv`: base units, whole precision, a column a figure (RFC 4180).
+pub fn csv(sheet: &Sheet) -> String {
+    type Value = fn(&Row) -> Option<f64>;
+    let columns: [(&str, Value); 15] = [
+        ("idle_user_bytes", |row| Some(row.idle?.user_bytes)),
+        ("idle_user_bytes_error", |row| Some(row.idle?.user_error)),
+        ("idle_kernel_bytes", |row| Some(row.idle?.kernel_bytes)),
+        ("idle_total_bytes", |row| Some(row.idle?.total_bytes)),
+        ("message_cpu_user_ns", |row| Some(row.message?.cpu_user_ns)),
+        ("message_cpu_system_ns", |row| Some(row.message?.cpu_system_ns)),
+        ("message_box_cpu_ns", |row| Some(row.message?.box_cpu_ns)),
+        ("message_syscalls", |row| row.message?.syscalls),
+        ("message_bytes_in", |row| row.message?.bytes_in),
+        ("message_bytes_out", |row| row.message?.bytes_out),
+        ("handshake_cpu_us", |row| row.handshake_us),
+        ("users_per_core", |row| Some(row.fits?.per_core)),
+        ("users_per_gigabyte", |row| Some(row.fits?.per_gigabyte)),
+        ("users_per_gigabit", |row| row.fits?.per_gigabit),
+        ("users", |row| Some(row.fits?.users)),
+    ];
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let mut text = format!("engine,interface,protocol,format,service,rounds,{},binding,reason\n", names.join(","));
+    for row in &sheet.rows {
+        let mut fields: Vec<String> =
+            [&row.engine, &row.interface, &row.protocol, &row.format, &row.service].map(|text| quoted(text)).into();
+        fields.push(row.rounds.to_string());
+        fields.extend(columns.iter().map(|(_, value)| value(row).map_or_else(String::new, |value| format!("{value}"))));
+        fields.push(row.fits.map_or_else(String::new, |fits| fits.binding.to_string()));
+        fields.push(row.reason.as_deref().map_or_else(String::new, quoted));
+        let _ = writeln!(text, "{}", fields.join(","));
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
