@@ -90,6 +90,7 @@ impl Desk {
 
     /// Gives back the place of a request whose reply is with the connection, or never will be. Each is a turn of its own:
     /// where a library has the loop, nobody sees what was ready together, so only fixed limits mean something here.
+    #[expect(clippy::needless_pass_by_value, reason = "a place is given back once")]
     pub fn end(&self, place: Place) {
         let mut admitted = place.0;
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
