@@ -82,7 +82,7 @@ fn a_row_has_its_prices() {
 fn wrong_arguments_are_named() {
     for (arguments, wanted) in [
         (&["--rate-per-user", "0"][..], "--rate-per-user 0: must be between"),
-        (&["--only", "moi"][..], "did you mean \"mio\"?"),
+        (&["--only", "tokoi"][..], "did you mean \"tokio\"?"),
         (&["--from", "/nonexistent"][..], "holds no climbs.jsonl"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_lab")).arg("cost").args(arguments).output().unwrap();

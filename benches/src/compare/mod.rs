@@ -5,7 +5,7 @@
 //! the box did between the runs is in every ratio. Two engines of one directory ran in the same rounds and are compared
 //! within them. The rule for a claim is [`crate::verdict`]'s in either case, the noise band the wider one of both runs.
 //!
-//! Data flow: directories → [`source`] → [`fitness`] (may they be compared at all?) → [`crate::verdict`]'s rule → [`Compared`] → [`table`],
+//! Data flow: directories → `source` → `fitness` (may they be compared at all?) → [`crate::verdict`]'s rule → [`Compared`] → [`table`],
 //! JSON, or [`gate`] and [`junit`].
 
 mod climbs;
