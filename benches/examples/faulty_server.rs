@@ -4,7 +4,9 @@
 //! `none`; `lie:N` (the Nth reply is wrong); `die:N` (abort at the Nth request); `refuse` (exit 3 before it is
 //! ready); `crash` (exit 1 before it is ready); `mute` (never says that it is ready); `garble` (a ready line that
 //! is no JSON); `stubborn` (ignores SIGTERM); `stop-answering:N` (no reply after the Nth); `wrong-version:N` (replies in a
-//! version that nobody speaks after the Nth); of the connections that are to be told an event, the Nth hears nothing
+//! version that nobody speaks after the Nth); `wait:N` (sleeps N ms before it answers what it has read, as for a slow
+//! dependency); `spin:N` (burns N µs of CPU a request); `greedy:N` (keeps N KiB of memory a request); `sluggish:N` (sleeps
+//! N ms before it accepts a connection); of the connections that are to be told an event, the Nth hears nothing
 //! (`tell-none:N`), another one (`tell-wrong:N`) or the same again (`tell-twice:N`). `--fault FAULT` among the contract's
 //! arguments goes before the first one.
 
@@ -13,6 +15,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::exit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use wire::frame::{self, Parsed};
 use wire::{Format, Protocol, event};
@@ -40,7 +43,7 @@ fn main() {
             eprintln!("out of luck");
             exit(1);
         }
-        "mute" => std::thread::sleep(std::time::Duration::from_secs(60)),
+        "mute" => std::thread::sleep(Duration::from_secs(60)),
         _ => {}
     }
     let listen = rest.windows(2).find(|pair| pair[0] == "--listen").map_or("127.0.0.1:0", |pair| pair[1].as_str());
@@ -61,15 +64,22 @@ fn main() {
             std::thread::spawn(move || admin.incoming().flatten().for_each(tell));
         }
     }
+    let tells = name.starts_with("tell");
+    let sluggish = Duration::from_millis(if name == "sluggish" { at } else { 0 });
     std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            let copy = connection.try_clone().expect("a descriptor is left");
-            LISTENERS.lock().expect("no thread panics with it").push(copy);
+        loop {
+            std::thread::sleep(sluggish);
+            let Ok((connection, _)) = listener.accept() else { continue };
+            if tells {
+                let copy = connection.try_clone().expect("a descriptor is left");
+                LISTENERS.lock().expect("no thread panics with it").push(copy);
+            }
             std::thread::spawn(move || serve(connection));
         }
     });
     while !stop.load(Ordering::Relaxed) || name == "stubborn" {
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        // Seldom enough that looking costs a server nothing that is measured.
+        std::thread::sleep(Duration::from_millis(10));
     }
     println!(r#"{{"requests":{}}}"#, REQUESTS.load(Ordering::Relaxed));
 }
@@ -108,13 +118,23 @@ fn serve(mut connection: TcpStream) {
     let (fault, at) = FAULT.get().expect("set before the first connection");
     connection.set_nodelay(true).expect("the socket is open");
     let (mut input, mut output, mut buffer) = (Vec::new(), Vec::new(), [0; 65_536]);
+    let mut kept: Vec<Vec<u8>> = Vec::new();
     while let Ok(count @ 1..) = connection.read(&mut buffer) {
         input.extend_from_slice(&buffer[..count]);
+        if fault == "wait" {
+            std::thread::sleep(Duration::from_millis(*at));
+        }
         let mut used = 0;
         while let Ok(Parsed::Whole(request)) = frame::parse_request(&input[used..]) {
             let number = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
             if fault == "die" && number == *at {
                 std::process::abort();
+            }
+            match fault.as_str() {
+                "spin" => spin(Duration::from_micros(*at)),
+                // Written to, so that the pages are really there.
+                "greedy" => kept.push(vec![1; *at as usize * 1024]),
+                _ => {}
             }
             let lie = fault == "lie" && number == *at;
             let start = output.len();
@@ -137,5 +157,13 @@ fn serve(mut connection: TcpStream) {
             return;
         }
         output.clear();
+    }
+}
+
+/// Burns CPU for `time`.
+fn spin(time: Duration) {
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        std::hint::spin_loop();
     }
 }

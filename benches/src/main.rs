@@ -16,6 +16,7 @@ use lab::cmd;
     after_help = "Examples:
   cargo lab demo                 compare everything in about three minutes, write a report
   cargo lab hold -c 500000 -e mio   half a million connected users, and what each costs
+  cargo lab limit peak --over rate  how much is too much, and why
   cargo lab doctor               is this box fit to measure on?
   cargo lab run peak --rounds 9  a scenario of your choice
   cargo lab wire                 what formats cost on live connections, and what another one buys
@@ -51,6 +52,8 @@ enum Command {
     Load(cmd::load::Args),
     Hold(cmd::hold::Args),
     Recover(cmd::recover::Args),
+    Limit(cmd::limit::Args),
+    Limits(cmd::limit::LimitsArgs),
     #[command(hide = true)]
     Holder(cmd::holder::Args),
     #[command(hide = true)]
@@ -87,6 +90,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Load(args) => cmd::load::run(args, &stop),
         Command::Hold(args) => cmd::hold::run(args, &stop),
         Command::Recover(args) => cmd::recover::run(args, &stop),
+        Command::Limit(args) => cmd::limit::run(args, &stop),
+        Command::Limits(args) => cmd::limit::limits(args),
         Command::Holder(args) => cmd::holder::run(args, &stop),
         Command::Warden(args) => cmd::warden::run(args),
         Command::Dependency(args) => cmd::dependency::run(args, &stop),

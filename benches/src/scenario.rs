@@ -102,7 +102,7 @@ pub struct WorkloadPart {
 pub struct LoadPart {
     /// `open` or `closed`.
     pub mode: String,
-    /// `poisson` or `constant`; open loop only.
+    /// `poisson`, `constant` or `burst:N`, N requests at once; open loop only.
     #[serde(default = "defaults::arrivals")]
     pub arrivals: String,
     /// Requests per second; open loop only.
@@ -396,11 +396,12 @@ impl Scenario {
             ("open", Some(rate)) if !(1.0..=RATE_LIMIT).contains(&rate) => Err(Failure::Usage(format!(
                 "load.rate = {rate}: must be between 1 and {RATE_LIMIT} requests per second"
             ))),
-            ("open", Some(rate)) => match self.load.arrivals.as_str() {
-                "poisson" => Ok(Pacing::Poisson(rate)),
-                "constant" => Ok(Pacing::Constant(rate)),
-                other => Err(crate::failure::unknown("load.arrivals", other, ["poisson", "constant"])),
-            },
+            ("open", Some(rate)) => {
+                let arrivals = self.load.arrivals.as_str();
+                Pacing::open(arrivals, rate).ok_or_else(|| {
+                    crate::failure::unknown("load.arrivals", arrivals, ["poisson", "constant", "burst:N"])
+                })
+            }
             (other, _) => Err(crate::failure::unknown("load.mode", other, ["open", "closed"])),
         }
     }

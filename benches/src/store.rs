@@ -24,7 +24,8 @@ impl Store {
     /// A usage failure when the directory holds a result already, an environment failure when it cannot be written.
     pub fn create(directory: &Path, name: &'static str) -> Result<Self, Failure> {
         let rows = directory.join(name);
-        let rows_of_all = ["trials.jsonl", "climbs.jsonl", "scale.jsonl", "spreads.jsonl", "recover.jsonl"];
+        let rows_of_all =
+            ["trials.jsonl", "climbs.jsonl", "scale.jsonl", "spreads.jsonl", "recover.jsonl", "steps.jsonl"];
         if rows_of_all.iter().any(|name| directory.join(name).exists()) {
             return Err(Failure::Usage(format!("{} holds a result already; name another --out", directory.display())));
         }

@@ -36,6 +36,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// of several processes ends one after the other.
 const DEATH: Duration = Duration::from_millis(500);
 
+/// How the reason of a trial begins whose server died.
+pub const DIED: &str = "the server died during the trial";
+
 /// What every trial of a run shares.
 pub struct Bench<'a> {
     /// The scenario.
@@ -52,6 +55,34 @@ pub struct Bench<'a> {
     pub generator: &'a Path,
     /// Set by Ctrl-C and SIGTERM.
     pub stop: &'a Arc<AtomicBool>,
+}
+
+/// An edge of the measured window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// It begins.
+    Start,
+    /// It ends.
+    End,
+}
+
+/// Who looks on while a trial runs, with meters of its own. Told from the main thread, which does not wait long.
+pub trait Watcher {
+    /// The server is ready and nobody is connected; `line` is its ready line.
+    fn ready(&self, server: u32, line: &serde_json::Value);
+    /// The load generator was started.
+    fn generator(&self, pid: u32);
+    /// The measured window begins or ends.
+    fn window(&self, edge: Edge);
+}
+
+/// Nobody looks on.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn ready(&self, _: u32, _: &serde_json::Value) {}
+    fn generator(&self, _: u32) {}
+    fn window(&self, _: Edge) {}
 }
 
 /// Why a trial ended without a measurement.
@@ -103,6 +134,17 @@ impl Server {
         }
     }
 
+    /// Its process, or the first of several; 0 when there is none any more.
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Contract(child) => child.pid(),
+            Self::Own(running) => {
+                let processes = running.probe().and_then(|probe| probe.processes());
+                processes.ok().and_then(|processes| processes.first().copied()).unwrap_or(0)
+            }
+        }
+    }
+
     /// How it died, in words; `None` when it lives on for `patience`.
     fn died(&mut self, patience: Duration) -> Option<String> {
         match self {
@@ -110,11 +152,9 @@ impl Server {
                 let status = child.wait(patience)?;
                 let said = child.stderr();
                 let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-                Some(format!("the server died during the trial ({}){last}", ended(Some(status))))
+                Some(format!("{DIED} ({}){last}", ended(Some(status))))
             }
-            Self::Own(running) => {
-                running.ended_within(patience).map(|how| format!("the server died during the trial: {how}"))
-            }
+            Self::Own(running) => running.ended_within(patience).map(|how| format!("{DIED}: {how}")),
         }
     }
 
@@ -147,9 +187,17 @@ impl Bench<'_> {
     /// # Errors
     /// A void failure when the run was interrupted; others when the lab itself cannot go on.
     pub fn run(&self, planned: &PlannedTrial, index: u32) -> Result<Trial> {
+        self.run_watched(planned, index, &Unwatched)
+    }
+
+    /// [`run`](Self::run) while `watcher` looks on.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_watched(&self, planned: &PlannedTrial, index: u32, watcher: &dyn Watcher) -> Result<Trial> {
         let mut row = blank(planned, index);
         let engine = self.engines.named(engine_of(planned))?;
-        match self.measure(engine, planned, &mut row) {
+        match self.measure(engine, planned, &mut row, watcher) {
             Ok(()) => {
                 let Judged { status, reason, limiter } = judge::judge(&row, &self.scenario.voids, self.cpus);
                 (row.status, row.reason, row.limiter) = (status, reason, limiter);
@@ -163,12 +211,20 @@ impl Bench<'_> {
         Ok(row)
     }
 
-    fn measure(&self, engine: &Engine, planned: &PlannedTrial, row: &mut Trial) -> Result<(), Cut> {
+    fn measure(
+        &self,
+        engine: &Engine,
+        planned: &PlannedTrial,
+        row: &mut Trial,
+        watcher: &dyn Watcher,
+    ) -> Result<(), Cut> {
         let failed = |what: &'static str| move |error: anyhow::Error| Cut::Failed(format!("{what}: {error:#}"));
         let (mut server, address) = self.ready_server(engine, planned, row)?;
+        watcher.ready(server.pid(), &row.ready);
         let mut generator =
             self.start_generator(engine, &address, planned, row).map_err(failed("starting the load generator"))?;
-        let (summary, window) = self.watch(&mut server, &mut generator, planned, row)?;
+        watcher.generator(generator.pid());
+        let (summary, window) = self.watch(&mut server, &mut generator, planned, row, watcher)?;
         server.stop(row);
         fill(row, summary, window);
         Ok(())
@@ -278,6 +334,7 @@ impl Bench<'_> {
         generator: &mut Child,
         planned: &PlannedTrial,
         row: &mut Trial,
+        watcher: &dyn Watcher,
     ) -> Result<(Summary, Option<Readings>), Cut> {
         let mut probes = Probes::open(server, generator, planned.pass, row)
             .map_err(|error| self.explain(server, generator, &format!("reading the processes: {error:#}")))?;
@@ -303,9 +360,13 @@ impl Bench<'_> {
                         sampling =
                             Some(Sampling::start(part, probes.server.busiest(), &row.ready, self.directory, cpus)?);
                     }
+                    watcher.window(Edge::Start);
+                }
+                Ok(Event::WindowEnd) => {
+                    end = probes.read(true).ok();
+                    watcher.window(Edge::End);
                 }
                 Ok(Event::SliceEnd) => clocks.extend(probes.server.cpu_ns().map(|cpu_ns| (Instant::now(), cpu_ns))),
-                Ok(Event::WindowEnd) => end = probes.read(true).ok(),
                 Ok(Event::Done(summary)) => {
                     // A server that dies closes its connections first.
                     let patience = if summary.alive == 0 { DEATH } else { Duration::ZERO };

@@ -75,8 +75,8 @@ pub struct Args {
     /// Open loop: requests per second over all connections
     #[arg(long, short = 'r', required_unless_present = "closed", conflicts_with = "closed")]
     rate: Option<f64>,
-    /// Open loop: poisson or constant arrivals
-    #[arg(long, default_value = "poisson", value_parser = ["poisson", "constant"])]
+    /// Open loop: poisson or constant arrivals, or burst:N for N requests at once, one for each connection in turn
+    #[arg(long, default_value = "poisson", value_parser = arrivals)]
     arrivals: String,
     /// Closed loop: a reply triggers the next request
     #[arg(long)]
@@ -296,8 +296,7 @@ fn spec(args: &Args) -> Result<Spec, Failure> {
         Some(rate) if !(1.0..=RATE_LIMIT).contains(&rate) => {
             return Err(usage(format!("--rate {rate}: must be between 1 and {RATE_LIMIT} requests per second")));
         }
-        Some(rate) if args.arrivals == "constant" => Pacing::Constant(rate),
-        Some(rate) => Pacing::Poisson(rate),
+        Some(rate) => Pacing::open(&args.arrivals, rate).expect("clap has checked the name"),
     };
     Ok(Spec {
         target: args.target,
@@ -314,6 +313,14 @@ fn spec(args: &Args) -> Result<Spec, Failure> {
         cpus: args.cpus.clone(),
         seed: args.seed,
     })
+}
+
+/// Names of arrivals that there are.
+fn arrivals(name: &str) -> Result<String, String> {
+    match Pacing::open(name, 1.0) {
+        Some(_) => Ok(name.to_owned()),
+        None => Err("must be poisson, constant, or burst:N with N requests at once".to_owned()),
+    }
 }
 
 /// The figures for a person.

@@ -8,6 +8,7 @@ pub mod flame;
 pub mod gate;
 pub mod hold;
 pub mod holder;
+pub mod limit;
 pub mod list;
 pub mod load;
 pub mod recover;

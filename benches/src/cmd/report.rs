@@ -35,7 +35,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let void = summary.as_stated.is_none();
         return Ok(if void { ExitCode::from(exit::VOID) } else { ExitCode::SUCCESS });
     }
-    let (text, files, void) = if report::climbs::is_here(&args.directory) {
+    let (text, files, void) = if report::limits::is_here(&args.directory) {
+        let summary = report::limits::write(&args.directory)?;
+        let json = args.json.then(|| serde_json::to_string_pretty(&summary.limits)).transpose()?;
+        (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())
+    } else if report::climbs::is_here(&args.directory) {
         let summary = report::climbs::write(&args.directory)?;
         let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
         (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())

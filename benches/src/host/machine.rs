@@ -84,7 +84,8 @@ fn conntrack_on_loopback(files: &Files) -> Option<bool> {
     let address = listener.local_addr().ok()?;
     let mut held = Vec::new();
     for _ in 0..CONNTRACK_PROBES {
-        held.push(TcpStream::connect(address).ok()?);
+        // Accepted at once: where net.core.somaxconn is small, a connect beyond it would block for minutes.
+        held.push((TcpStream::connect(address).ok()?, listener.accept().ok()?));
     }
     Some(count()?.saturating_sub(before) >= CONNTRACK_PROBES)
 }

@@ -8,6 +8,7 @@ pub mod flame;
 mod flames;
 mod formats;
 mod html;
+pub mod limits;
 mod markdown;
 mod page;
 mod palette;
@@ -36,6 +37,7 @@ use crate::verdict::{self, Matrix, Verdict};
 use flames::Flames;
 use read::Run;
 use rows::Row;
+pub(crate) use words::grouped;
 
 /// How many trials ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -3,6 +3,7 @@
 mod curves;
 mod formats;
 mod host;
+pub(super) mod knees;
 mod lanes;
 mod latency;
 mod scaling;
