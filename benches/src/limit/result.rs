@@ -325,7 +325,7 @@ fn confidence(over: Axis, spread: &stats::Spread) -> String {
     )
 }
 
-/// The machine of a fingerprint: FNV-1a (64 bits) over the facts of [`MACHINE`].
+/// The machine of a fingerprint: FNV-1a (64 bits) over the facts of `MACHINE`.
 pub fn machine(host: &Fingerprint) -> String {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;

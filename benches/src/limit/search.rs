@@ -3,7 +3,7 @@
 //!
 //! A hold that breaks takes the limit down and the search goes on below it, so that what is called the limit has always been
 //! held. The number of loads is bounded: by the doublings up to the ceiling, the halvings down to the resolution, and
-//! [`HOLDS`].
+//! `HOLDS`.
 
 use serde::{Deserialize, Serialize};
 

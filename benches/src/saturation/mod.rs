@@ -1,7 +1,7 @@
 //! What was saturated first: counters of the server, the generator and the box, read while a trial runs, put to a table of rules.
 //!
-//! Data flows one way: [`signals`] (kernel files to named numbers) → [`watch`] (a thread that reads them, from before the
-//! first connection on) → [`verdict`] (readings and the rules of `rules.toml` to ranked findings, pure). To add a resource:
+//! Data flows one way: `signals` (kernel files to named numbers) → `watch` (a thread that reads them, from before the
+//! first connection on) → `verdict` (readings and the rules of `rules.toml` to ranked findings, pure). To add a resource:
 //! a rule, and a signal if none shows it yet.
 //!
 //! Who calls: `lab limit`, around each of its loads. What it leaves to others: whether an objective was missed.
