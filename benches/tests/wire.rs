@@ -123,7 +123,7 @@ fn what_needs_no_server() {
         (&["wire", "--formats", "jsn"][..], "jsn"),
         (&["wire", "--ask", "lst:5"], "did you mean \"list\"?"),
         (&["wire", "--users", "0"], "calculator.users = 0"),
-        (&["wire", "ccu-curve"], "ccu-curve climbs"),
+        (&["wire", "ccu-curve"], "ccu-curve has no trials"),
         (&["flame", "demo", "--engine", "rin"], "did you mean \"ring\"?"),
         (&["flame", "demo", "--against", "engin=ring"], "did you mean \"engine\"?"),
         (&["flame", "demo", "--sampler", "prof"], "did you mean \"pprof\"?"),

@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use hostfs::Roots;
 
@@ -85,7 +86,10 @@ fn conntrack_on_loopback(files: &Files) -> Option<bool> {
     let mut held = Vec::new();
     for _ in 0..CONNTRACK_PROBES {
         // Accepted at once: where net.core.somaxconn is small, a connect beyond it would block for minutes.
-        held.push((TcpStream::connect(address).ok()?, listener.accept().ok()?));
+        let (connected, (accepted, _)) = (TcpStream::connect(address).ok()?, listener.accept().ok()?);
+        // Reset at the end: what is closed in turn would stay in TIME_WAIT and be taken for what a run left behind.
+        rustix::net::sockopt::set_socket_linger(&connected, Some(Duration::ZERO)).ok()?;
+        held.push((connected, accepted));
     }
     Some(count()?.saturating_sub(before) >= CONNTRACK_PROBES)
 }
