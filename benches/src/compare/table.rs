@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::Table;
 
 use super::gate::{Check, Outcome};
 use super::{Compared, FigureCompared, Line, Side};
+use crate::report::grid;
 use crate::report::words::{NOTHING, number, optional};
 use crate::verdict::{Call, percent};
-
-const WIDTH: u16 = 120;
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Everything.
 pub fn render(compared: &Compared) -> String {
@@ -56,9 +54,8 @@ fn side(side: &Side) -> String {
 }
 
 fn table(figure: &FigureCompared) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(["engine", "load", "before", "after", "after ÷ before (95%)", "could see", "says"]);
+    let headings = ["engine", "load", "before", "after", "after ÷ before (95%)", "could see", "says"];
+    let mut table = grid::table(&headings, 2..6);
     let one = figure.cells.len() == figure.overall.len();
     for line in &figure.overall {
         table.add_row(fields(line, "all"));
@@ -66,9 +63,6 @@ fn table(figure: &FigureCompared) -> Table {
         for cell in figure.cells.iter().filter(of_it).filter(|_| !one) {
             table.add_row(fields(cell, cell.comparison.cell.as_deref().unwrap_or_default()));
         }
-    }
-    for column in table.column_iter_mut().skip(2).take(4) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

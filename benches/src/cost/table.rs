@@ -2,13 +2,9 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-
 use super::sheet::{Row, Sheet};
+use crate::report::grid::Grid;
 use crate::report::words::{NOTHING, grouped, optional};
-
-const WIDTH: u16 = 120;
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Headings of the table: an idle user, a message, a handshake, and how many users that is.
 const HEADINGS: [&str; 12] = [
@@ -25,9 +21,6 @@ const HEADINGS: [&str; 12] = [
     "users/core, /GB, /Gbit/s",
     "first",
 ];
-
-/// Columns from the left that are text.
-const TEXT: usize = 2;
 
 fn fields(row: &Row) -> Vec<String> {
     let whole = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), grouped);
@@ -75,18 +68,13 @@ fn compact(value: f64) -> String {
     }
 }
 
+fn grid(sheet: &Sheet) -> Grid {
+    Grid { headings: HEADINGS.to_vec(), rows: sheet.rows.iter().map(fields).collect(), text_columns: 2 }
+}
+
 /// For the terminal.
 pub fn terminal(sheet: &Sheet) -> String {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(HEADINGS);
-    for row in &sheet.rows {
-        table.add_row(fields(row));
-    }
-    for column in table.column_iter_mut().skip(TEXT) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let mut text = format!("{table}\n");
+    let mut text = format!("{}\n", grid(sheet).terminal());
     for note in &sheet.notes {
         let _ = writeln!(text, "{note}");
     }
@@ -95,12 +83,7 @@ pub fn terminal(sheet: &Sheet) -> String {
 
 /// `cost.md`.
 pub fn markdown(sheet: &Sheet) -> String {
-    let rules: String = (0..HEADINGS.len()).map(|place| if place < TEXT { "---|" } else { "--:|" }).collect();
-    let mut text = format!("# Cost sheet\n\n| {} |\n|{rules}\n", HEADINGS.join(" | "));
-    for row in &sheet.rows {
-        let _ = writeln!(text, "| {} |", fields(row).join(" | ").replace('_', "\\_"));
-    }
-    text.push('\n');
+    let mut text = format!("# Cost sheet\n\n{}\n", grid(sheet).markdown());
     for note in &sheet.notes {
         let _ = writeln!(text, "- {}", note.replace('|', "\\|"));
     }

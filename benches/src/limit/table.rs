@@ -1,15 +1,7 @@
 //! Limits as text, for a terminal: at most 120 columns, no colour.
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-
 use super::result::{Conclusion, Limit};
-use crate::report::grouped;
-
-/// Widest line.
-const WIDTH: u16 = 120;
-
-/// A line below the headings and nothing else.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+use crate::report::{grid, grouped};
 
 /// The headings of [`fields`].
 pub(crate) const HEADINGS: [&str; 8] =
@@ -19,14 +11,9 @@ pub(crate) const HEADINGS: [&str; 8] =
 pub(crate) fn render(limits: &[Limit]) -> String {
     let Some(first) = limits.first() else { return "No limit was searched.\n".to_owned() };
     let objectives: Vec<String> = first.objectives.iter().map(ToString::to_string).collect();
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(HEADINGS);
+    let mut table = grid::table(&HEADINGS, 3..7);
     for limit in limits {
         table.add_row(fields(limit));
-    }
-    for column in table.column_iter_mut().skip(3).take(4) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!(
         "{}: {} that hold {}, minimum of the rounds\n\n{table}\n",

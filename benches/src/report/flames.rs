@@ -9,7 +9,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::flame::{self, Change, Graph, Layer, Stacks};
-use super::formats::Grid;
+use super::grid::Grid;
 use super::palette::css;
 use super::read::{Run, text};
 use super::table::wrapped;
@@ -239,7 +239,7 @@ impl Flames {
     }
 
     /// One row a graph.
-    pub(super) fn grid(&self, functions: usize) -> Grid {
+    pub(super) fn grid(&self, functions: usize) -> Grid<String> {
         let row = |graph: &Graphed| {
             let hottest: Vec<String> = graph
                 .hottest
@@ -264,7 +264,7 @@ impl Flames {
     }
 
     /// What changed, function by function, for every graph that is compared.
-    pub(super) fn changes(&self) -> Vec<(String, Grid)> {
+    pub(super) fn changes(&self) -> Vec<(String, Grid<String>)> {
         let compared = self.graphs.iter().filter_map(|graph| Some((graph, graph.against.as_ref()?)));
         compared
             .map(|(graph, against)| {
@@ -279,9 +279,9 @@ impl Flames {
 
     /// Everything for the terminal.
     pub(super) fn terminal(&self) -> String {
-        let mut out = format!("{}\n{}", wrapped(&self.headline()), self.grid(ON_TERMINAL).terminal());
+        let mut out = format!("{}\n{}\n", wrapped(&self.headline()), self.grid(ON_TERMINAL).terminal());
         for (title, changes) in self.changes() {
-            out.push_str(&format!("\n{}{}", wrapped(&title), changes.terminal()));
+            out.push_str(&format!("\n{}{}\n", wrapped(&title), changes.terminal()));
             out.push_str("* beyond what counting samples explains (two standard deviations)\n");
         }
         out

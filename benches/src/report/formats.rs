@@ -1,59 +1,21 @@
 //! What formats cost on live connections: the codec's share, and the calculator's lines, for terminal, Markdown and page.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table};
-
-use super::table::{STYLE, WIDTH, wrapped};
+use super::grid::Grid;
+use super::table::wrapped;
 use super::words::{NOTHING, grouped, number};
 use super::{Report, table};
 use crate::calculator::{Line, Planned, Span};
 use crate::sizes::Size;
 use crate::verdict::codec::{self, Share};
 
-/// Headings and rows, before they become a table of the terminal, of Markdown or of the page.
-pub(super) struct Grid {
-    /// One a column.
-    pub(super) headings: Vec<String>,
-    /// As many fields as headings.
-    pub(super) rows: Vec<Vec<String>>,
-    /// Columns from the left that are text.
-    pub(super) text_columns: usize,
-}
-
-impl Grid {
-    /// For the terminal, at most 120 columns.
-    pub(super) fn terminal(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-        table.set_header(&self.headings);
-        for row in &self.rows {
-            table.add_row(row);
-        }
-        for column in table.column_iter_mut().skip(self.text_columns) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        format!("{table}\n")
-    }
-
-    /// For Markdown.
-    pub(super) fn markdown(&self) -> String {
-        let rule: String =
-            (0..self.headings.len()).map(|at| if at < self.text_columns { "---|" } else { "---:|" }).collect();
-        let line = |fields: &[String]| {
-            let safe: Vec<String> = fields.iter().map(|field| field.replace('|', "\\|").replace('<', "&lt;")).collect();
-            format!("| {} |\n", safe.join(" | "))
-        };
-        format!("{}|{rule}\n{}", line(&self.headings), self.rows.iter().map(|row| line(row)).collect::<String>())
-    }
-}
-
 /// What one section of formats says.
 pub(super) struct Formats {
     /// The codec's share of every engine and format.
-    pub(super) shares: Grid,
+    pub(super) shares: Grid<String>,
     /// The calculator's sentences, one an engine at most.
     pub(super) answers: Vec<String>,
     /// All its lines; `None` when nothing was asked.
-    pub(super) calculator: Option<Grid>,
+    pub(super) calculator: Option<Grid<String>>,
 }
 
 /// Everything there is to say of formats; `None` where raw or another format is missing.
@@ -79,12 +41,12 @@ pub(super) fn terminal(report: &Report) -> String {
     };
     let headline = codec::headline(&report.verdict, &report.shares).unwrap_or_default();
     let mut text =
-        format!("{}\n{}{}\n", wrapped(&headline), wrapped(&table::caption(report)), formats.shares.terminal());
+        format!("{}\n{}{}\n\n", wrapped(&headline), wrapped(&table::caption(report)), formats.shares.terminal());
     text.push_str(&wrapped(EXPLANATION));
     if let Some(calculator) = &formats.calculator {
         text.push('\n');
         formats.answers.iter().for_each(|answer| text.push_str(&wrapped(answer)));
-        text.push_str(&format!("\n{}", calculator.terminal()));
+        text.push_str(&format!("\n{}\n", calculator.terminal()));
     }
     text + "\n" + &table::legend(report)
 }
@@ -101,7 +63,7 @@ fn spanned(span: &Span) -> String {
     format!("{} ({}–{})", number(span.value), number(span.interval[0]), number(span.interval[1]))
 }
 
-fn shares(shares: &[Share]) -> Grid {
+fn shares(shares: &[Share]) -> Grid<String> {
     let several = shares.iter().any(|share| share.protocol != shares[0].protocol);
     let row = |share: &Share| {
         let [low, high] = share.share.interval;
@@ -136,7 +98,7 @@ fn shares(shares: &[Share]) -> Grid {
     Grid { headings: headings.map(str::to_owned).to_vec(), rows, text_columns: 3 }
 }
 
-fn calculator(lines: &[Line]) -> Grid {
+fn calculator(lines: &[Line]) -> Grid<String> {
     let several = lines.iter().any(|line| line.protocol != lines[0].protocol);
     let row = |line: &Line| {
         let asked = if several { format!("{} {}", line.protocol, line.ask) } else { line.ask.clone() };

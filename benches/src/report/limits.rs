@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use askama::Template as _;
 
-use super::page::{Grid, Legend, Page, Section, facts};
+use super::grid::Grid;
+use super::page::{Legend, Page, Section, facts};
 use super::palette::{css, slot};
 use super::plots::{Panel, knees};
 use super::read::{document, lines, text};

@@ -7,6 +7,7 @@ pub mod climbs;
 pub mod flame;
 mod flames;
 mod formats;
+pub(crate) mod grid;
 mod html;
 pub mod limits;
 mod markdown;

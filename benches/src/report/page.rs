@@ -1,16 +1,10 @@
 //! A page of sections, tables and notes, and its parts: what the reports of climbs and of scaling share.
 
 use askama::Template;
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::grid::Grid;
 use super::plots::Panel;
 use crate::result::{FactGroup, Fingerprint};
-
-/// Widest line of the terminal.
-const WIDTH: u16 = 120;
-
-/// A line below the headings and nothing else.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// `report.html` of a result that is no table of trials.
 #[derive(Template)]
@@ -44,41 +38,6 @@ pub(super) struct Section {
     pub(super) title: String,
     pub(super) text: String,
     pub(super) panels: Vec<Panel>,
-}
-
-/// Headings and rows, before they become a table of the terminal, of Markdown or of the page.
-pub(super) struct Grid {
-    pub(super) headings: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
-    /// Columns from the left that are text.
-    pub(super) text_columns: usize,
-}
-
-impl Grid {
-    /// As a Markdown table.
-    pub(super) fn markdown(&self) -> String {
-        let rule = |column: usize| if column < self.text_columns { "---|" } else { "---:|" };
-        let rules: String = (0..self.headings.len()).map(rule).collect();
-        let line = |row: &Vec<String>| {
-            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
-            format!("| {} |\n", cells.join(" | "))
-        };
-        format!("| {} |\n|{rules}\n{}", self.headings.join(" | "), self.rows.iter().map(line).collect::<String>())
-    }
-}
-
-/// As a table of the terminal.
-pub(super) fn terminal(grid: &Grid) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(grid.headings.clone());
-    for row in &grid.rows {
-        table.add_row(row.clone());
-    }
-    for column in table.column_iter_mut().skip(grid.text_columns) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// How a run was started, for the page.

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use askama::Template as _;
 use serde::Serialize;
 
-use super::page::{Grid, Legend, Page, Section, facts, machine, terminal};
+use super::grid::Grid;
+use super::page::{Legend, Page, Section, facts, machine};
 use super::palette::{css, slot};
 use super::plots;
 use super::read::{document, lines, text};
@@ -132,7 +133,7 @@ pub fn write(directory: &Path, predict: &[u32]) -> Result<Summary> {
     };
     summary.notes.extend(summary.forecasts.iter().map(foretold));
     let grid = || grid(&run, &summary);
-    let table = format!("{}\n\n{}\n{}", summary.headline, terminal(&grid()), listed(&summary, ""));
+    let table = format!("{}\n\n{}\n{}", summary.headline, grid().terminal(), listed(&summary, ""));
     let markdown = format!(
         "# {}\n\n{}\n\n> {}\n\n{}\n{}{}",
         summary.scenario,

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::Run;
 use crate::climb::forecast::{objects, server_end};
 use crate::climb::result::{Climb, Life, Plateau, Window};
+use crate::report::grid::Grid;
 use crate::report::page::machine;
-pub(in crate::report) use crate::report::page::{Grid, terminal};
 use crate::report::words::{NOTHING, grouped, number, optional};
 use crate::result::Status;
 
@@ -98,7 +98,7 @@ fn connect_seconds(climb: &Climb) -> f64 {
 pub(super) fn render(run: &Run) -> String {
     let mut text = format!("{}\n\n", headline(run));
     for (title, grid) in grids(run, Plateaus::Top) {
-        let _ = write!(text, "{title}\n{}\n\n", terminal(&grid));
+        let _ = write!(text, "{title}\n{}\n\n", grid.terminal());
     }
     let notes = notes(run);
     for note in notes.iter().take(NOTES) {

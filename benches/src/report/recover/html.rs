@@ -1,15 +1,15 @@
 //! `report.html` of recoveries: goodput over time, the tables, and how it was measured. The page is that of climbs.
 
 use anyhow::{Context, Result};
-use askama::Template;
+use askama::Template as _;
 
 use super::{Run, table, variant};
 use crate::recover::result::{Row, Story};
-use crate::report::climbs::table::Grid;
+use crate::report::page::{Legend, Page, Section, facts};
 use crate::report::palette::{css, slot};
 use crate::report::plots::{Lane, Mark, Panel, lanes};
 use crate::report::svg::swatch;
-use crate::result::{FactGroup, Status};
+use crate::result::Status;
 
 /// How it was measured and what is wrong with that.
 const METHOD: [&str; 6] = [
@@ -21,52 +21,9 @@ const METHOD: [&str; 6] = [
     "Every story has a fresh server. Rows whose generator was saturated, or whose box was busy with other things, are void: listed, and left out.",
 ];
 
-#[derive(Template)]
-#[template(path = "page.html")]
-struct Page<'a> {
-    palette: String,
-    scenario: &'a str,
-    headline: String,
-    question: &'a str,
-    sound: bool,
-    legend: Vec<Legend>,
-    sections: Vec<Section>,
-    tables: Vec<(String, Grid)>,
-    notes: Vec<String>,
-    timeline: Vec<Panel>,
-    facts: Vec<(String, String)>,
-    groups: &'a [FactGroup],
-    method: &'a [&'a str],
-}
-
-struct Legend {
-    swatch: String,
-    name: String,
-    interface: String,
-}
-
-struct Section {
-    id: String,
-    title: String,
-    text: String,
-    panels: Vec<Panel>,
-}
-
 /// The whole page.
 pub(super) fn render(run: &Run) -> Result<String> {
     let host = run.host.as_ref();
-    let facts = host.map(|host| {
-        let commit = host.commit.clone().unwrap_or_else(|| "outside a checkout".to_owned());
-        let started = host.started.clone();
-        [
-            ("command", host.command.join(" ")),
-            ("started", started),
-            ("commit", commit),
-            ("profile", host.profile.clone()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
-    });
     Page {
         palette: css(),
         scenario: run.plan.as_ref().map_or("recover", |plan| &plan.scenario),
@@ -78,7 +35,7 @@ pub(super) fn render(run: &Run) -> Result<String> {
         tables: table::grids(run),
         notes: table::notes(run),
         timeline: Vec::new(),
-        facts: facts.unwrap_or_default(),
+        facts: host.map(facts).unwrap_or_default(),
         groups: host.map_or(&[], |host| &host.groups),
         method: &METHOD,
     }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Run, variant};
 use crate::recover::result::{Row, Score, Story};
-use crate::report::climbs::table::{Grid, terminal};
+use crate::report::grid::Grid;
+use crate::report::page::machine;
 use crate::report::words::{NOTHING, grouped, number, optional};
 use crate::result::Status;
 
@@ -50,7 +51,7 @@ pub(super) fn headline(run: &Run) -> String {
 pub(super) fn render(run: &Run) -> String {
     let mut text = format!("{}\n\n", headline(run));
     for (title, grid) in grids(run) {
-        let _ = write!(text, "{title}\n{}\n\n", terminal(&grid));
+        let _ = write!(text, "{title}\n{}\n\n", grid.terminal());
     }
     for note in notes(run) {
         let _ = writeln!(text, "{note}");
@@ -72,15 +73,7 @@ pub(super) fn markdown(run: &Run) -> String {
     for note in notes(run) {
         let _ = writeln!(text, "- {note}");
     }
-    if let Some(host) = &run.host {
-        let _ = write!(text, "\n## Machine\n\n- command: `{}`\n- started: {}\n", host.command.join(" "), host.started);
-        let _ =
-            writeln!(text, "- commit: {}\n- profile: {}", host.commit.as_deref().unwrap_or("unknown"), host.profile);
-        for group in &host.groups {
-            let facts: Vec<String> = group.facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
-            let _ = writeln!(text, "- {}: {}", group.name, facts.join("; "));
-        }
-    }
+    text.push_str(&run.host.as_ref().map(machine).unwrap_or_default());
     text
 }
 

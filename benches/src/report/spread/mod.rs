@@ -1,6 +1,6 @@
 //! The report of spreads: how the requests of one client fared over several servers, and what its breakers did. From files alone.
 
-mod page;
+mod html;
 mod picture;
 mod prom;
 mod table;
@@ -80,7 +80,7 @@ pub fn write(directory: &Path) -> Result<Summary> {
     let headline = table::headline(&run);
     let mut files = Vec::new();
     for (name, text) in
-        [("report.md", table::markdown(&run)), ("report.html", page::render(&run)?), ("lab.prom", prom::render(&run))]
+        [("report.md", table::markdown(&run)), ("report.html", html::render(&run)?), ("lab.prom", prom::render(&run))]
     {
         let path = directory.join(name);
         super::replace(&path, &text).map_err(|error| Failure::Environment(format!("{}: {error:#}", path.display())))?;

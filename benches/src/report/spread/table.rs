@@ -2,27 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-
 use super::Run;
+use crate::report::grid::Grid;
+use crate::report::page::machine;
 use crate::report::words::{grouped, number};
 use crate::result::Status;
 use crate::spread::result::Row;
 use crate::stats::median;
-
-/// Widest line.
-const WIDTH: u16 = 120;
-
-/// A line below the headings and nothing else.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
-
-/// Headings and rows, before they become a table of the terminal, of Markdown or of the page.
-pub(super) struct Grid {
-    pub(super) headings: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
-    /// Columns from the left that are text.
-    pub(super) text_columns: usize,
-}
 
 /// Median of a figure over the rounds of a case.
 pub(super) fn middle(rows: &[&Row], of: impl Fn(&Row) -> f64) -> f64 {
@@ -142,16 +128,7 @@ pub(super) fn notes(run: &Run) -> Vec<String> {
 pub(super) fn render(run: &Run) -> String {
     let mut text = format!("{}\n\n", headline(run));
     for (title, grid) in grids(run) {
-        let mut table = Table::new();
-        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-        table.set_header(grid.headings.clone());
-        for row in &grid.rows {
-            table.add_row(row.clone());
-        }
-        for column in table.column_iter_mut().skip(grid.text_columns) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        let _ = write!(text, "{title}\n{table}\n\n");
+        let _ = write!(text, "{title}\n{}\n\n", grid.terminal());
     }
     for note in notes(run) {
         let _ = writeln!(text, "note: {note}");
@@ -167,13 +144,7 @@ pub(super) fn markdown(run: &Run) -> String {
         let _ = write!(text, "\n> {}\n", plan.question.trim().replace('\n', "\n> "));
     }
     for (title, grid) in grids(run) {
-        let rule = |column: usize| if column < grid.text_columns { "---|" } else { "---:|" };
-        let rules: String = (0..grid.headings.len()).map(rule).collect();
-        let _ = write!(text, "\n## {title}\n\n| {} |\n|{rules}\n", grid.headings.join(" | "));
-        for row in &grid.rows {
-            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|").replace('<', "&lt;")).collect();
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
+        let _ = write!(text, "\n## {title}\n\n{}", grid.markdown());
     }
     let notes = notes(run);
     if !notes.is_empty() {
@@ -182,5 +153,6 @@ pub(super) fn markdown(run: &Run) -> String {
             let _ = writeln!(text, "- {}", note.replace('<', "&lt;"));
         }
     }
+    text.push_str(&run.host.as_ref().map(machine).unwrap_or_default());
     text
 }

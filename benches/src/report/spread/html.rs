@@ -1,13 +1,14 @@
 //! `report.html` of spreads: the pictures, the tables, and how it was measured.
 
 use anyhow::{Context, Result};
-use askama::Template;
+use askama::Template as _;
 
 use super::{Run, picture, table};
+use crate::report::page::{Legend, Page, Section, facts};
 use crate::report::palette::{css, slot};
 use crate::report::plots::{self, Panel};
 use crate::report::svg::swatch;
-use crate::result::{FactGroup, Status};
+use crate::result::Status;
 
 /// How it was measured and what is wrong with that.
 const METHOD: [&str; 4] = [
@@ -17,51 +18,9 @@ const METHOD: [&str; 4] = [
     "Traffic is the attempts of the whole run, warm-up included; answered and lost are requests, whichever server answered.",
 ];
 
-#[derive(Template)]
-#[template(path = "page.html")]
-struct Page<'a> {
-    palette: String,
-    scenario: &'a str,
-    headline: String,
-    question: &'a str,
-    sound: bool,
-    legend: Vec<Legend>,
-    sections: Vec<Section>,
-    tables: Vec<(String, table::Grid)>,
-    notes: Vec<String>,
-    timeline: Vec<Panel>,
-    facts: Vec<(String, String)>,
-    groups: &'a [FactGroup],
-    method: &'a [&'a str],
-}
-
-struct Legend {
-    swatch: String,
-    name: String,
-    interface: String,
-}
-
-struct Section {
-    id: String,
-    title: String,
-    text: String,
-    panels: Vec<Panel>,
-}
-
 /// The whole page.
 pub(super) fn render(run: &Run) -> Result<String> {
     let host = run.host.as_ref();
-    let facts = host.map(|host| {
-        let commit = host.commit.clone().unwrap_or_else(|| "outside a checkout".to_owned());
-        [
-            ("command", host.command.join(" ")),
-            ("started", host.started.clone()),
-            ("commit", commit),
-            ("profile", host.profile.clone()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
-    });
     Page {
         palette: css(),
         scenario: run.plan.as_ref().map_or("spread", |plan| &plan.scenario),
@@ -73,7 +32,7 @@ pub(super) fn render(run: &Run) -> Result<String> {
         tables: table::grids(run),
         notes: table::notes(run),
         timeline: plots::timeline(&run.timeline),
-        facts: facts.unwrap_or_default(),
+        facts: host.map(facts).unwrap_or_default(),
         groups: host.map_or(&[], |host| &host.groups),
         method: &METHOD,
     }
