@@ -424,13 +424,12 @@ fn everybody_is_told() {
                 // JSON: 128 bytes of text, two times, a number, and the framing.
                 let wire = told["wire_bytes"].as_f64().unwrap();
                 assert!((200.0..300.0).contains(&wire), "{told}");
-                let [first, middle, last] = ["/first_us", "/delivery/p50_us", "/last_us"]
+                // First and last are of a typical event, the distribution is of all: a median of two events may lie
+                // on either side of the median of all deliveries, never beyond the slowest.
+                let [first, last, middle, slowest] = ["/first_us", "/last_us", "/delivery/p50_us", "/delivery/max_us"]
                     .map(|field| told.pointer(field).and_then(Value::as_f64).unwrap());
-                assert!(
-                    0.0 < first && first <= middle && middle <= told["delivery"]["max_us"].as_f64().unwrap(),
-                    "{told}"
-                );
-                assert!(first <= last, "{told}");
+                assert!(0.0 < first && first <= last && last <= slowest, "{told}");
+                assert!(0.0 < middle && middle <= slowest, "{told}");
                 // Where they can be counted: an epoll engine makes one for each delivery, a ring a fraction.
                 if let Some(syscalls) = told["syscalls"].as_f64() {
                     let most = if row["interface"] == "epoll" { 1.0..3.0 } else { 0.0..0.9 };
