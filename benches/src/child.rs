@@ -192,7 +192,13 @@ impl Child {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
     }
 
-    fn kill(&mut self) {
+    /// Sends SIGKILL and does not wait; [`kill`](Self::kill) does.
+    pub fn send_kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Kills the process and waits until it is gone.
+    pub fn kill(&mut self) {
         // Both fail only when the process is gone, which is what is wanted.
         let _ = self.process.kill();
         let _ = self.process.wait();

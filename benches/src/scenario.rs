@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("demo", include_str!("../scenarios/demo.toml")),
     ("http", include_str!("../scenarios/http.toml")),
     ("peak", include_str!("../scenarios/peak.toml")),
+    ("one-core", include_str!("../scenarios/one-core.toml")),
     ("ccu-curve", include_str!("../scenarios/ccu-curve.toml")),
     ("half-million", include_str!("../scenarios/half-million.toml")),
     ("presence", include_str!("../scenarios/presence.toml")),

@@ -167,13 +167,17 @@ fn a_dead_generator_voids_the_climb() {
     assert_eq!(row["leftovers"]["processes"], 0, "{row}");
 }
 
-/// Shows that Ctrl-C keeps what was measured, says so with exit code 4, and that the lab's own death takes the fleet along.
+/// Shows that Ctrl-C, while users come and while they are held, keeps what was measured, says so with exit code 4, and that the
+/// lab's own death takes the fleet along.
 #[test]
 fn an_interrupted_hold_leaves_nothing_behind() {
-    for (signal, code) in [(Signal::INT, Some(4)), (Signal::KILL, None)] {
+    let ways =
+        [("15000", "connecting", Signal::INT), (USERS, "holding", Signal::INT), (USERS, "holding", Signal::KILL)];
+    for (users, stage, signal) in ways {
+        let code = (signal == Signal::INT).then_some(4);
         let place = Place::new();
-        let mut lab = place.start(&["-c", USERS, "-e", "mio", "--hold", "60"]);
-        let server = member_at(&mut lab, "holding", "server-mio");
+        let mut lab = place.start(&["-c", users, "-e", "mio", "--hold", "60"]);
+        let server = member_at(&mut lab, stage, "server-mio");
         let fleet = children(lab.id());
         assert!(fleet.iter().any(|(pid, _)| *pid == server) && fleet.len() == 2, "{fleet:?}");
         send(lab.id(), signal);
@@ -398,7 +402,7 @@ fn everybody_is_told() {
     let place = Place::new();
     let scenario = place.directory.path().join("told.toml");
     let shipped = include_str!("../scenarios/broadcast.toml");
-    std::fs::write(&scenario, shipped.replace("times = 10", "times = 2")).unwrap();
+    std::fs::write(&scenario, shipped.replace("times = 4", "times = 2")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
         .env("TMPDIR", place.directory.path())
         .args(["run", "--profile", "dev", "--json", "--users", "150,300", "--only", "mio,tokio,ring"])

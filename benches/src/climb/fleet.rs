@@ -31,6 +31,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server may take from SIGTERM to its counters with all its connections to close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same for holders and servers after Ctrl-C: a holder that is busy connecting does not hear that it may leave.
+const INTERRUPTED_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long holders may take to say how many connections are alive.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -300,6 +303,10 @@ impl Fleet {
         let mut answers: Vec<Option<Answer>> = vec![None; self.holders.len()];
         let mut deadline = Instant::now() + timeout;
         while answers.iter().any(Option::is_none) {
+            // Here as well as in `look`: dozens of holders that tell of their progress leave no moment of silence.
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Trouble::Interrupted);
+            }
             let Some((number, line)) = hear(&self.said_by_holders) else {
                 self.look()?;
                 if Instant::now() > deadline {
@@ -377,23 +384,19 @@ impl Fleet {
     /// Lets the holders reset their connections and end, then the servers; what these counted, in order. Whoever does not
     /// end in time is killed.
     pub fn end(mut self) -> Vec<Value> {
+        let grace = if self.stop.load(Ordering::Relaxed) { INTERRUPTED_TIMEOUT } else { STOP_TIMEOUT };
         let leave = serde_json::to_string(&Order::Leave).expect("an order is plain data");
         for holder in &mut self.holders {
             let _ = holder.order(&leave);
         }
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        for holder in &mut self.holders {
-            if holder.wait(deadline.saturating_duration_since(Instant::now())).is_none() {
-                holder.stop(Duration::ZERO);
-            }
-        }
+        end_all(&mut self.holders, grace);
         if let Some(own) = &mut self.own {
             own.stop();
         }
         self.servers.iter().for_each(Child::terminate);
         let mut counters = vec![Value::Null; self.servers.len()];
         let mut open = self.servers.len();
-        let deadline = Instant::now() + STOP_TIMEOUT;
+        let deadline = Instant::now() + grace;
         while open > 0 && Instant::now() < deadline {
             match hear(&self.said) {
                 Some((number, Some(line))) => counters[number] = serde_json::from_str(&line).unwrap_or_default(),
@@ -401,11 +404,18 @@ impl Fleet {
                 None => {}
             }
         }
-        for server in &mut self.servers {
-            server.stop(STOP_TIMEOUT);
-        }
+        end_all(&mut self.servers, deadline.saturating_duration_since(Instant::now()));
         counters
     }
+}
+
+/// Waits until all have ended, `grace` at most, and kills the rest: all at once, since each has thousands of sockets to close.
+fn end_all(members: &mut [Child], grace: Duration) {
+    let deadline = Instant::now() + grace;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut late: Vec<&mut Child> = members.iter_mut().filter_map(|m| m.wait(left()).is_none().then_some(m)).collect();
+    late.iter().for_each(|member| member.send_kill());
+    late.iter_mut().for_each(|member| member.kill());
 }
 
 /// The next line, if one comes within [`LOOK`].

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::table::{STYLE, WIDTH};
+
+/// A name of up to so many characters is not broken over lines, however narrow the terminal is.
+const NAME: usize = 24;
 
 /// A table of the terminal without rows: at most 120 columns, `numbers` of them flush right.
 pub(crate) fn table<Heading: AsRef<str>>(headings: &[Heading], numbers: Range<usize>) -> Table {
@@ -33,6 +36,12 @@ impl<Heading: AsRef<str>> Grid<Heading> {
         let mut table = table(&self.headings, self.text_columns..self.headings.len());
         for row in &self.rows {
             table.add_row(row);
+        }
+        for (index, column) in table.column_iter_mut().take(self.text_columns).enumerate() {
+            let longest = self.rows.iter().map(|row| row[index].chars().count()).max().unwrap_or_default();
+            // With the blank on either side.
+            let width = Width::Fixed(u16::try_from(longest.min(NAME) + 2).unwrap_or_default());
+            column.set_constraint(ColumnConstraint::LowerBoundary(width));
         }
         table
     }

@@ -4,7 +4,8 @@
     nice -n -15 python3 runtimes/ring/scripts/cpu.py ROUNDS CONNECTIONS IN_FLIGHT SECONDS NAME='BINARY ARGS' ...
 
 CONNECTIONS may be PAIRSxCONNECTIONS, for example 6x16700: so many pairs of a server and a generator process, as a limit of
-descriptors asks for. Closed loop, echoes of 64 bytes in raw frames; servers on CPU 0, generators on CPU 1; binaries from BIN
+descriptors asks for; that runs in a network namespace of its own (needs root), where ports suffice and no TIME_WAIT of one
+trial is in the next one's way. Closed loop, echoes of 64 bytes in raw frames; servers on CPU 0, generators on CPU 1; binaries from BIN
 (default target/measured). CPU time is that between the generator's window events, hence the priority: on a busy box the samples
 would otherwise be late. On loopback a sender does its peer's receive work, so `both`, server and generator together, is
 what the box pays. Prints medians, and of each round's ratio to the first server the median with its quartiles.
@@ -16,6 +17,14 @@ BIN = os.environ.get("BIN", "target/measured")
 rounds, in_flight, seconds = int(sys.argv[1]), sys.argv[3], sys.argv[4]
 pairs, connections = map(int, ("1x" + sys.argv[2]).split("x")[-2:])
 servers = [argument.split("=", 1) for argument in sys.argv[5:]]
+
+if pairs > 1 and "HIGHLOAD_OWN_NAMESPACE" not in os.environ:
+    os.environ["HIGHLOAD_OWN_NAMESPACE"] = "1"
+    os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+if pairs > 1:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for name, value in {"ip_local_port_range": "1024 65535", "tcp_max_tw_buckets": "0"}.items():
+        open(f"/proc/sys/net/ipv4/{name}", "w").write(value)
 
 
 def cpu_us(pid):
