@@ -23,7 +23,7 @@ const LINES: usize = 64;
 const LINE_LIMIT: u64 = 1 << 20;
 
 /// The end of a child's stderr that is kept to explain its failure, in bytes.
-const STDERR_KEPT: usize = 4096;
+const STDERR_KEPT: usize = 16 << 10;
 
 /// How often a wait looks at the clock and at the stop flag.
 const LOOK: Duration = Duration::from_millis(50);
@@ -204,6 +204,11 @@ impl Child {
         let _ = self.process.wait();
     }
 
+    /// Why the process ended, in its own words: a panic's message or the last line on stderr. Call it after the end, as [`stderr`](Self::stderr).
+    pub fn last_words(&mut self) -> String {
+        telling(&self.stderr()).unwrap_or_else(|| "it said nothing on stderr".to_owned())
+    }
+
     /// The end of the process's stderr; waits until the process has closed it, so call it after the end.
     pub fn stderr(&mut self) -> String {
         self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
@@ -227,6 +232,17 @@ fn tail(mut from: impl Read) -> String {
         }
     }
     String::from_utf8_lossy(&kept).trim_end().to_owned()
+}
+
+/// The line that tells most about a process's end: a Rust panic's message, which comes before its backtrace and what the panic hook
+/// adds, or else the last one.
+fn telling(said: &str) -> Option<String> {
+    let mut lines = said.lines().map(str::trim);
+    // "thread 'NAME' (ID) panicked at FILE:LINE:COLUMN:", and the message on the line after it.
+    match lines.by_ref().find(|line| line.contains(" panicked at ")) {
+        Some(panic) => Some([panic, lines.next().unwrap_or_default()].join(" ").trim_end().to_owned()),
+        None => said.lines().last().map(str::to_owned),
+    }
 }
 
 /// How a process ended, for a sentence.
@@ -258,6 +274,9 @@ mod tests {
         assert!(matches!(child.line(second, &|| false), Line::Ended));
         assert_eq!(child.wait(second).and_then(|status| status.code()), Some(3));
         assert_eq!(child.stderr(), "why");
+        let said = "warming up\n\nthread 'shard-0' (7) panicked at src/main.rs:1:2:\nno such place\nstack backtrace:\n   0: f\nnote: more";
+        assert_eq!(telling(said).unwrap(), "thread 'shard-0' (7) panicked at src/main.rs:1:2: no such place");
+        assert_eq!(telling("one\ntwo").unwrap(), "two");
     }
 
     /// Shows that a child that ignores SIGTERM is killed after its grace, and that none outlives its handle.

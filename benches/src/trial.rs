@@ -150,9 +150,8 @@ impl Server {
         match self {
             Self::Contract(child) => {
                 let status = child.wait(patience)?;
-                let said = child.stderr();
-                let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-                Some(format!("{DIED} ({}){last}", ended(Some(status))))
+                let last = child.last_words();
+                Some(format!("{DIED} ({}): {last}", ended(Some(status))))
             }
             Self::Own(running) => running.ended_within(patience).map(|how| format!("{DIED}: {how}")),
         }
@@ -274,8 +273,7 @@ impl Bench<'_> {
             }
             Line::Ended => {
                 let status = server.wait(STOP_TIMEOUT);
-                let said = server.stderr();
-                let reason = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+                let reason = server.last_words();
                 match status.and_then(|status| status.code()) {
                     Some(code) if code == i32::from(exit::ENVIRONMENT) => Err(Cut::Unavailable(reason)),
                     _ => Err(Cut::Failed(format!(

@@ -191,8 +191,7 @@ impl Fleet {
     fn never_ready(&mut self, number: usize) -> Trouble {
         let server = &mut self.servers[number];
         let status = server.wait(STOP_TIMEOUT);
-        let said = server.stderr();
-        let reason = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+        let reason = server.last_words();
         if status.and_then(|status| status.code()) == Some(i32::from(exit::ENVIRONMENT)) {
             return Trouble::Unavailable(reason);
         }
@@ -436,9 +435,8 @@ fn dead(members: &mut [Child], role: &str) -> Option<String> {
     let count = members.len();
     members.iter_mut().enumerate().find_map(|(number, member)| {
         let status = member.wait(Duration::ZERO)?;
-        let said = member.stderr();
-        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-        Some(format!("{role} {} of {count} (pid {}) died ({}){last}", number + 1, member.pid(), ended(Some(status))))
+        let last = member.last_words();
+        Some(format!("{role} {} of {count} (pid {}) died ({}): {last}", number + 1, member.pid(), ended(Some(status))))
     })
 }
 

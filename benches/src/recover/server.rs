@@ -83,9 +83,8 @@ impl Server {
     /// Whether it still runs; otherwise how it ended.
     pub(super) fn died(&mut self) -> Option<String> {
         let status = self.child.wait(Duration::ZERO)?;
-        let said = self.child.stderr();
-        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-        Some(format!("the server died ({}){last}", ended(Some(status))))
+        let last = self.child.last_words();
+        Some(format!("the server died ({}): {last}", ended(Some(status))))
     }
 
     /// Ends it; its own counters.
@@ -102,8 +101,7 @@ impl Server {
 
 fn explain(child: &mut Child, engine: &Engine) -> NoServer {
     let status = child.wait(STOP_TIMEOUT);
-    let said = child.stderr();
-    let reason = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+    let reason = child.last_words();
     match status.and_then(|status| status.code()) {
         Some(code) if code == i32::from(exit::ENVIRONMENT) => NoServer::Unavailable(reason),
         _ => NoServer::Failed(format!("{} ended before it was ready ({}): {reason}", engine.name, ended(status))),

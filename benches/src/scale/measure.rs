@@ -208,8 +208,7 @@ impl Bench<'_> {
             }
             Line::Ended => {
                 child.wait(STOP_TIMEOUT);
-                let said = child.stderr();
-                let last = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+                let last = child.last_words();
                 Err(Failure::Environment(format!("{name} ended before it was ready: {last}")).into())
             }
             Line::Nothing if self.stop.load(Ordering::Relaxed) => Err(Failure::Void("interrupted".to_owned()).into()),

@@ -172,8 +172,7 @@ impl Bench<'_> {
                 Line::Said(line) => line,
                 Line::Ended => {
                     let status = client.wait(PATIENCE);
-                    let said = client.stderr();
-                    let last = said.lines().last().unwrap_or("it said nothing");
+                    let last = client.last_words();
                     return Err(Cut::Failed(format!("the load generator ended early ({}): {last}", ended(status))));
                 }
                 Line::Nothing => return Err(Cut::Failed("the load generator did not answer in time".to_owned())),
@@ -227,8 +226,7 @@ impl Bench<'_> {
             Line::Nothing => Err(failed(format!("it was not ready within {} s", PATIENCE.as_secs()))),
             Line::Ended => {
                 let status = server.wait(PATIENCE);
-                let said = server.stderr();
-                let last = said.lines().last().unwrap_or("it said nothing on stderr").to_owned();
+                let last = server.last_words();
                 Err(match status.and_then(|status| status.code()) {
                     Some(code) if code == i32::from(exit::ENVIRONMENT) => Cut::Unavailable(last),
                     _ => failed(format!("it ended before it was ready ({}): {last}", ended(status))),

@@ -161,9 +161,8 @@ impl Running {
         match &mut self.held {
             Held::Started(child) => {
                 let status = child.wait(patience)?;
-                let said = child.stderr();
-                let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-                Some(format!("the server ended ({}){last}", ended(Some(status))))
+                let last = child.last_words();
+                Some(format!("the server ended ({}): {last}", ended(Some(status))))
             }
             Held::Found(name, pidfd) => {
                 let mut over = [PollFd::new(pidfd, PollFlags::IN)];

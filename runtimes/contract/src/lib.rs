@@ -33,7 +33,8 @@ macro_rules! tests {
                     refusals_end_the_connection, large_bodies, limits;
                 lifecycle: ready_line, counters_and_exit, drains_what_has_arrived, draining_is_bounded, port_taken,
                     usage_errors, descriptor_limit, shards;
-                push: everybody_is_told, replies_and_events_take_turns, a_slow_reader_is_ended, orders_are_checked;
+                push: everybody_is_told, replies_and_events_take_turns, a_slow_reader_is_ended, who_was_slow_is_told,
+                    orders_are_checked;
                 tools: admin, curl, limiter, websockets, wrk;
             );
         }

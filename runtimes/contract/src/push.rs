@@ -159,6 +159,34 @@ pub fn a_slow_reader_is_ended(subject: &Subject) {
     assert_eq!(server.stop()["errors"], serde_json::json!({"slow-reader": 1}));
 }
 
+/// Who left more replies unread than the sockets hold, and has read them since, hears events like everybody else.
+pub fn who_was_slow_is_told(subject: &Subject) {
+    const PAGES: u32 = 5_000;
+    let server = Server::speaking(subject, Protocol::Frame, Format::Raw, &PUSH);
+    let mut slow = known(&server, Protocol::Frame, Format::Raw);
+    let page = Operation::ListNotes { offset: 0, limit: 100 };
+    let mut page = Request::new(Protocol::Frame, Format::Raw, &page, "localhost");
+    let mut requests = Vec::new();
+    (0..PAGES).for_each(|id| page.write(id, &mut requests));
+    slow.write_all(&requests).expect("100 kB fit the socket buffers");
+    // When somebody who came later is served, the replies of who came before are stuck.
+    let mut other = known(&server, Protocol::Frame, Format::Raw);
+    let mut received = 0;
+    let seen = read_replies(&mut slow, Protocol::Frame, PAGES as usize, |position, reply| {
+        assert_eq!(reply.id.map(|id| id as usize), Some(position));
+        received += reply.consumed;
+    });
+    assert_eq!(seen, PAGES as usize);
+    assert!(received > 50_000_000, "{received} bytes are no flood");
+    for number in 0..2 {
+        tell(&server, number, 100, "once");
+        let expected = [ExpectedEvent::new(Format::Raw, number, 100)];
+        [&mut slow, &mut other].into_iter().for_each(|stream| assert_told(stream, Protocol::Frame, &expected));
+    }
+    drop((slow, other));
+    assert_eq!(server.stop()["errors"], serde_json::json!({}));
+}
+
 /// Orders that cannot be followed are refused with a sentence; a server that was not asked to take them takes none.
 pub fn orders_are_checked(subject: &Subject) {
     let server = Server::speaking(subject, Protocol::Frame, Format::Raw, &PUSH);

@@ -161,6 +161,7 @@ impl Peer {
         if all {
             // Freed rather than cleared: slow peers are few, idle ones many.
             self.unsent = Vec::new();
+            (self.sent, self.told) = (0, 0);
         }
         Ok(all)
     }
