@@ -165,7 +165,7 @@ pub fn who_was_slow_is_told(subject: &Subject) {
     let server = Server::speaking(subject, Protocol::Frame, Format::Raw, &PUSH);
     let mut slow = known(&server, Protocol::Frame, Format::Raw);
     let page = Operation::ListNotes { offset: 0, limit: 100 };
-    let mut page = Request::new(Protocol::Frame, Format::Raw, &page, "localhost");
+    let page = Request::new(Protocol::Frame, Format::Raw, &page, "localhost");
     let mut requests = Vec::new();
     (0..PAGES).for_each(|id| page.write(id, &mut requests));
     slow.write_all(&requests).expect("100 kB fit the socket buffers");
