@@ -26,6 +26,7 @@ pub mod scale;
 pub mod scenario;
 pub mod servers;
 pub mod session;
+pub mod share;
 pub mod sizes;
 pub mod spread;
 pub mod stats;

@@ -269,6 +269,15 @@ fn what_does_not_count_is_void() {
     two.gate(&[]).says(4, "nothing to compare: the schedule lagged");
 }
 
+/// A percentage without its sign would allow a sixfold cost, and a gate that lets everything through looks green: it is refused.
+#[test]
+fn a_share_without_its_sign_is_refused() {
+    let two = Two::new();
+    two.gate(&["--max-regression", "5"]).says(2, "5 would be 500%: write 5% or 0.05");
+    two.gate(&["--max-regression", "1"]).says(2, "write 1% or 0.01");
+    two.gate(&["--max-regression", "1000%"]).says(0, "passed");
+}
+
 /// Nothing in common is said; so is a figure that neither side has.
 #[test]
 fn nothing_in_common_is_said() {

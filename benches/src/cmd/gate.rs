@@ -10,6 +10,7 @@ use super::compare::How;
 use crate::compare::gate::{Outcome, check, outcome};
 use crate::compare::{junit, table};
 use crate::failure::{Failure, exit};
+use crate::share;
 
 /// Where runs put their results by themselves.
 const RESULTS: &str = "lab-results";
@@ -33,8 +34,8 @@ pub struct Args {
     /// The baseline: an older result of the same machine and scenario
     #[arg(long, value_name = "DIR", required_unless_present = "engines")]
     against: Option<PathBuf>,
-    /// How much worse a figure may be: 5% or 0.05
-    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
+    /// How much worse a figure may be: 5% or 0.05; from 1 on only with %
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share::of_growth)]
     max_regression: f64,
     #[command(flatten)]
     how: How,
@@ -47,13 +48,6 @@ pub struct Args {
     /// Print comparison and checks as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A share from `5%` or `0.05`.
-fn share(text: &str) -> Result<f64, String> {
-    let (digits, unit) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 100.0));
-    let value = digits.trim().parse::<f64>().map_err(|_| "a share is like 5% or 0.05".to_owned())? / unit;
-    if (0.0..=10.0).contains(&value) { Ok(value) } else { Err(format!("{value}: must be between 0 and 10 (1000%)")) }
 }
 
 /// Runs `lab gate`.
@@ -113,20 +107,4 @@ fn newest(results: &Path, baseline: Option<&Path>) -> Result<PathBuf> {
     let newest = others.filter_map(written).max().map(|(_, path)| path);
     let none = || Failure::Usage(format!("{} holds no result; name the directory to judge", results.display()));
     Ok(newest.ok_or_else(none)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Percents and shares are read alike; what is neither is refused.
-    #[test]
-    fn shares_are_percents_or_plain() {
-        assert_eq!(share("5%"), Ok(0.05));
-        assert_eq!(share("0.05"), Ok(0.05));
-        assert_eq!(share(" 7.5 %").map(|share| (share * 1e6).round()), Ok(75_000.0));
-        for wrong in ["", "%", "five", "-1%", "2000%", "NaN"] {
-            assert!(share(wrong).is_err(), "{wrong}");
-        }
-    }
 }
