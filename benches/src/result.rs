@@ -211,9 +211,12 @@ pub struct Trial {
     pub started_unix_ms: u64,
     /// Length of the measured window.
     pub measured_seconds: f64,
-    /// Requests completed with the right reply in the window.
+    /// Requests that came up in the window; `None` in closed loop and in rows of older labs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<u64>,
+    /// Requests that were due in the window and got the right reply, whenever it came: what the latencies are of.
     pub completed: u64,
-    /// Completed requests per second.
+    /// Right replies per second, counted by when they came: a reply to the window's requests that comes after it is no part of it.
     pub rate_achieved: f64,
     /// Errors by kind: `wrong-reply`, `refused`, `reset`, `closed`, `timeout`, `overrun`, ….
     #[serde(default)]

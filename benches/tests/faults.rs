@@ -105,6 +105,29 @@ fn a_low_descriptor_limit_is_named() {
     Ran::of(ran).says(3, "RLIMIT_NOFILE is 300");
 }
 
+/// A server that falls behind by a little (100 requests a second of 110) does not count as having kept up, though it answers every
+/// request in the end.
+#[test]
+fn falling_behind_by_a_little_is_noticed() {
+    let setup = Setup::new("wait:10", 1, "");
+    let path = setup.folder.path().join("scenario.toml");
+    let mut scenario = std::fs::read_to_string(&path).unwrap();
+    for (from, to) in [
+        ("rate = 2000.0", "rate = 110.0"),
+        ("connections = 10", "connections = 1"),
+        ("measure_seconds = 0.4", "measure_seconds = 1.0"),
+        ("rate_shortfall = 0.9", "rate_shortfall = 0.05"),
+    ] {
+        assert!(scenario.contains(from), "{scenario}");
+        scenario = scenario.replace(from, to);
+    }
+    std::fs::write(&path, scenario).unwrap();
+    setup.run().says(4, "of 110/s was reached, limited by in-flight");
+    let row = &setup.rows()[0];
+    assert_eq!((row["status"].as_str(), row["completed"].as_u64()), (Some("void"), Some(110)), "{row}");
+    assert!(row["rate_achieved"].as_f64() <= Some(101.0), "{row}");
+}
+
 /// A server that dies mid-run fails its trials, with how it died; the run is void.
 #[test]
 fn a_dying_server_is_noticed() {

@@ -49,6 +49,28 @@ fn a_stall_shows_in_response_time_only() {
     assert!(at(&closed, "response", "max_us") > STALL_US * 0.95, "{closed:#}");
 }
 
+/// A server that takes 10 ms for each request of its one connection answers 100 requests a second at most. At 110 it falls behind by a
+/// little, and the last replies come after the window: all requests are completed, and what was achieved is what came in time.
+#[test]
+fn replies_that_come_late_are_not_achieved() {
+    let server = Server::start("wait:10");
+    let output = Command::new(LAB)
+        .args(["load", &server.address, "--service", "echo", "--json", "--warmup", "0", "--duration", "1"])
+        .args(["--rate", "110", "--arrivals", "constant", "--connections", "1"])
+        .output()
+        .unwrap();
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((run["completed"].as_u64(), &run["errors"]), (Some(110), &serde_json::json!({})), "{run:#}");
+    let answered = run["answered"].as_u64().unwrap();
+    assert!((1..=100).contains(&answered), "{run:#}");
+    assert!((run["rate"].as_f64().unwrap() - answered as f64).abs() < 1e-6, "{run:#}");
+    let slices = run["slices"].as_array().unwrap().iter();
+    let (completed, answered_in_slices) = slices.fold((0, 0), |(completed, answered), slice| {
+        (completed + slice["completed"].as_u64().unwrap(), answered + slice["answered"].as_u64().unwrap())
+    });
+    assert_eq!((completed, answered_in_slices), (110, answered), "{run:#}");
+}
+
 /// Pipelined requests over several threads are all answered and counted once.
 #[test]
 fn pipelining_and_threads_lose_nothing() {

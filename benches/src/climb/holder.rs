@@ -244,7 +244,10 @@ impl Holder {
         let recorder = &finished.recorder;
         say(&Answer::Loaded(Box::new(Loaded {
             completed: recorder.completed,
+            answered: recorder.answered,
             sent: recorder.sent,
+            sent_bytes: recorder.sent_bytes,
+            received_bytes: recorder.received_bytes,
             errors: recorder.errors.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect(),
             example: recorder.example.clone(),
             ended_early: finished.ended_early,

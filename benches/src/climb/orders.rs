@@ -167,10 +167,16 @@ pub enum Answer {
 /// What one holder measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// Requests of the window with the right reply.
+    /// Requests of the window with the right reply, whenever it came.
     pub completed: u64,
+    /// Right replies that came within the window.
+    pub answered: u64,
     /// Requests sent, warm-up included.
     pub sent: u64,
+    /// Bytes of these requests, framing included.
+    pub sent_bytes: u64,
+    /// Bytes that came from the server meanwhile, framing included.
+    pub received_bytes: u64,
     /// Errors by kind.
     pub errors: BTreeMap<String, u64>,
     /// The first error in words.

@@ -118,12 +118,18 @@ pub struct Window {
     pub arrivals: String,
     /// Requests per second that were asked for.
     pub rate: f64,
-    /// Requests per second that were answered right.
+    /// Right replies per second, by when they came.
     pub rate_achieved: f64,
     /// Seconds measured.
     pub measured_seconds: f64,
-    /// Requests of the window with the right reply.
+    /// Requests of the window with the right reply, whenever it came.
     pub completed: u64,
+    /// Bytes of a request as the generators sent it, framing included; `None` where one had no reply, and in older rows.
+    #[serde(default)]
+    pub request_bytes: Option<f64>,
+    /// Bytes of a reply as the generators received it.
+    #[serde(default)]
+    pub reply_bytes: Option<f64>,
     /// Errors by kind.
     pub errors: BTreeMap<String, u64>,
     /// Why it does not count; `None` when it does.

@@ -70,7 +70,8 @@ pub fn measure(fleet: &mut Fleet, meters: &mut Meters, offered: &Offered<'_>) ->
     window.arrivals.clone_from(&chatter.arrivals);
     window.rate = chatter.rate(offered.users);
     window.measured_seconds = chatter.measure.as_secs_f64();
-    window.rate_achieved = window.completed as f64 / window.measured_seconds;
+    let answered: u64 = loaded.iter().map(|part| part.answered).sum();
+    window.rate_achieved = answered as f64 / window.measured_seconds;
     let spent = spent.scaled(window.rate_achieved);
     window.server = spent.server;
     window.generator_cpu_us_per_request = spent.holder_cpu_us_per_request;
@@ -122,8 +123,8 @@ fn count_syscalls(fleet: &mut Fleet, offered: &Offered<'_>) -> Result<Result<f64
     fleet.sleep_until(running.window_end)?;
     let (end, seconds) = (counters.read(), began.elapsed().as_secs_f64());
     let loaded = running.loaded(fleet)?;
-    let completed: u64 = loaded.iter().map(|part| part.completed).sum();
-    let requests = completed as f64 / measure.as_secs_f64() * seconds;
+    let answered: u64 = loaded.iter().map(|part| part.answered).sum();
+    let requests = answered as f64 / measure.as_secs_f64() * seconds;
     Ok(match (start, end) {
         (Ok(start), Ok(end)) => Ok(end.saturating_sub(start) as f64 / requests.max(1.0)),
         (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
@@ -192,7 +193,15 @@ fn merge(parts: &[Loaded]) -> Result<Window, String> {
     window.response = response.summary();
     window.service_time = service.summary();
     window.schedule_lag = lag.summary();
+    (window.request_bytes, window.reply_bytes) = bytes(parts).filter(|_| window.errors.is_empty()).unzip();
     Ok(window)
+}
+
+/// Bytes of a request and of its reply, where every request had one.
+fn bytes(parts: &[Loaded]) -> Option<(f64, f64)> {
+    let sum = |of: fn(&Loaded) -> u64| parts.iter().map(of).sum::<u64>() as f64;
+    let requests = sum(|part| part.sent);
+    (requests > 0.0).then(|| (sum(|part| part.sent_bytes) / requests, sum(|part| part.received_bytes) / requests))
 }
 
 /// Why a window does not count.

@@ -110,9 +110,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Completed requests per second of the window.
+    /// Right replies per second of the window, by when they came.
     pub fn rate(&self) -> f64 {
-        self.recorder.completed as f64 / self.measured.as_secs_f64().max(f64::MIN_POSITIVE)
+        self.recorder.answered as f64 / self.measured.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// Errors by kind, as rows and summaries print them.

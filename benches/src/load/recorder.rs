@@ -155,10 +155,12 @@ pub const SLICES: usize = 10;
 /// What one slice of the window saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SliceCount {
-    /// Requests with the right reply.
+    /// Requests with the right reply that were due in it.
     pub completed: u64,
     /// Sum of their response times in nanoseconds.
     pub response_ns: u64,
+    /// Right replies that came in it, to whichever requests.
+    pub answered: u64,
 }
 
 /// Histograms and counts of one worker or of a whole run.
@@ -170,12 +172,21 @@ pub struct Recorder {
     pub service: Latencies,
     /// Actual minus intended send time of requests that no earlier reply held back.
     pub lag: Latencies,
-    /// Requests of the window that got the right reply.
+    /// Requests that came up in the window; none in closed loop, where a reply brings up the next.
+    pub due: u64,
+    /// Requests of the window that got the right reply, whenever it came: they are what latencies are of.
     pub completed: u64,
+    /// Right replies that came within the window: what the server got done in it. Where it keeps up, the replies that come after the
+    /// window are as many as those from before it; where it does not, these are fewer than the completed ones.
+    pub answered: u64,
     /// The same by slices of the window.
     pub slices: [SliceCount; SLICES],
     /// Requests sent, warm-up included.
     pub sent: u64,
+    /// Bytes of these requests, framing included.
+    pub sent_bytes: u64,
+    /// Bytes that came from the server, framing included.
+    pub received_bytes: u64,
     /// Connections that were opened again because the server had closed them behind a reply, as HTTP lets it.
     pub reopened: u64,
     /// What went wrong, by kind.
@@ -196,9 +207,13 @@ impl Recorder {
             response: empty.clone(),
             service: empty.clone(),
             lag: empty,
+            due: 0,
             completed: 0,
+            answered: 0,
             slices: [SliceCount::default(); SLICES],
             sent: 0,
+            sent_bytes: 0,
+            received_bytes: 0,
             reopened: 0,
             errors: BTreeMap::new(),
             example: None,
@@ -220,12 +235,17 @@ impl Recorder {
         {
             mine.0.add(&theirs.0).expect("all histograms have the same bounds");
         }
+        self.due += other.due;
         self.completed += other.completed;
+        self.answered += other.answered;
         for (mine, theirs) in self.slices.iter_mut().zip(&other.slices) {
             mine.completed += theirs.completed;
             mine.response_ns += theirs.response_ns;
+            mine.answered += theirs.answered;
         }
         self.sent += other.sent;
+        self.sent_bytes += other.sent_bytes;
+        self.received_bytes += other.received_bytes;
         self.reopened += other.reopened;
         for (kind, count) in &other.errors {
             *self.errors.entry(*kind).or_default() += count;

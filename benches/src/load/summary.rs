@@ -28,10 +28,13 @@ pub enum Event {
 /// One of the equal parts of the measured window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
-    /// Requests with the right reply.
+    /// Requests with the right reply that were due in it.
     pub completed: u64,
     /// Mean of their response times in microseconds, 0 without any.
     pub response_mean_us: f64,
+    /// Right replies that came in it.
+    #[serde(default)]
+    pub answered: u64,
 }
 
 /// The figures of one run.
@@ -39,14 +42,20 @@ pub struct Slice {
 pub struct Summary {
     /// Length of the measured window.
     pub measured_seconds: f64,
-    /// Requests of the window with the right reply.
+    /// Requests that came up in the window; none in closed loop.
+    #[serde(default)]
+    pub due: u64,
+    /// Requests of the window with the right reply, whenever it came.
     pub completed: u64,
+    /// Right replies that came within the window.
+    #[serde(default)]
+    pub answered: u64,
     /// Requests sent, warm-up included.
     pub sent: u64,
     /// Connections that were opened again because the server had closed them behind a reply, as HTTP lets it.
     #[serde(default)]
     pub reopened: u64,
-    /// Completed requests per second.
+    /// Right replies per second of the window, by when they came.
     pub rate: f64,
     /// Errors by kind.
     pub errors: BTreeMap<String, u64>,
@@ -83,7 +92,9 @@ impl Summary {
         let cpu_seconds = own_cpu_seconds();
         Self {
             measured_seconds: outcome.measured.as_secs_f64(),
+            due: record.due,
             completed: record.completed,
+            answered: record.answered,
             sent: record.sent,
             reopened: record.reopened,
             rate: outcome.rate(),
@@ -105,7 +116,8 @@ impl Summary {
 impl Slice {
     fn of(count: &SliceCount) -> Self {
         let completed = count.completed;
-        Self { completed, response_mean_us: count.response_ns as f64 / 1e3 / completed.max(1) as f64 }
+        let response_mean_us = count.response_ns as f64 / 1e3 / completed.max(1) as f64;
+        Self { completed, response_mean_us, answered: count.answered }
     }
 }
 

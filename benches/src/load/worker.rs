@@ -24,7 +24,7 @@ use wire::client::{EVENT, ExpectedEvent, Mismatch, Reply, Request, parse_reply};
 use super::clock::Clock;
 use super::connection::{Connection, Flight};
 use super::pacing::{Arrivals, Pacing};
-use super::recorder::{ErrorKind, Recorder, SLICES};
+use super::recorder::{ErrorKind, Recorder, SLICES, SliceCount};
 use super::spread::{Remote, Seen, Spreading};
 use super::workload::Workload;
 use super::{Error, Schedule, Spec, connect, opening};
@@ -420,6 +420,8 @@ impl Worker {
             self.turn(turn, next.min(schedule.window_end))?;
         }
         let ended_at = self.clock.now();
+        // What comes from now on comes too late to have been achieved.
+        self.window.1 = self.window.1.min(ended_at);
         let alive = u32::try_from(self.alive).unwrap_or(u32::MAX);
         self.issuing = false;
         self.drain(turn, stop)?;
@@ -455,6 +457,7 @@ impl Worker {
                 break;
             }
             let due = arrivals.take();
+            self.recorder.due += u64::from(self.in_window(due));
             let Some(index) = self.next_alive() else { break };
             if self.connections[index].flights.len() < self.task.in_flight as usize
                 && self.connections[index].waiting.is_empty()
@@ -507,6 +510,7 @@ impl Worker {
         let card = self.next_card;
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
+        let before = self.outgoing.len();
         if let Some(exchange) = &self.workload.exchange {
             exchange.write(id, &mut self.outgoing);
         } else {
@@ -514,6 +518,7 @@ impl Worker {
             self.workload.deck[card].write(id, &mut self.outgoing);
         }
         self.recorder.sent += 1;
+        self.recorder.sent_bytes += (self.outgoing.len() - before) as u64;
         Flight { id, card: card as u16, due, sent: due, attempt: 0 }
     }
 
@@ -596,6 +601,7 @@ impl Worker {
                     return self.lose(index, ErrorKind::Closed, || "the server closed a connection".to_owned());
                 }
                 Ok((_, count)) => {
+                    self.recorder.received_bytes += count as u64;
                     let landed = self.take_replies(index, &buffer[..count]);
                     if let Err((kind, said)) = landed {
                         return self.lose(index, kind, || said);
@@ -686,13 +692,16 @@ impl Worker {
         if let Err(mismatch) = checked {
             return self.recorder.error(kind, 1, || mismatch.to_string());
         }
-        // Open loop counts requests that were due in the window, whenever their reply comes; closed loop has
-        // no due times, so it counts the replies that came in the window.
+        if self.in_window(now) {
+            self.recorder.answered += 1;
+            self.slice_at(now).answered += 1;
+        }
+        // Latencies in open loop are of the requests that were due in the window, whenever their reply comes; closed loop has
+        // no due times, so they are of the replies that came in the window.
         let origin = if self.task.pacing == Pacing::Closed { now } else { flight.due };
         if self.in_window(origin) {
             let response = now.saturating_sub(flight.due);
-            let slice = (origin - self.window.0) / self.slice;
-            let slice = &mut self.recorder.slices[(slice as usize).min(SLICES - 1)];
+            let slice = self.slice_at(origin);
             slice.completed += 1;
             slice.response_ns += response;
             self.recorder.completed += 1;
@@ -703,6 +712,12 @@ impl Worker {
 
     fn in_window(&self, time: u64) -> bool {
         (self.window.0..self.window.1).contains(&time)
+    }
+
+    /// The slice of the window that `time` is in.
+    fn slice_at(&mut self, time: u64) -> &mut SliceCount {
+        let slice = (time - self.window.0) / self.slice;
+        &mut self.recorder.slices[(slice as usize).min(SLICES - 1)]
     }
 
     /// Drops a connection; its requests, sent or waiting, are errors of `kind`.

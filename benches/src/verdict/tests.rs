@@ -37,6 +37,7 @@ pub(super) fn trial(engine: &str, format: &str, round: u32, cpu: f64) -> Trial {
         limiter: None,
         started_unix_ms: 0,
         measured_seconds: 2.0,
+        due: None,
         completed: 40_000,
         rate_achieved: 20_000.0,
         errors: Default::default(),

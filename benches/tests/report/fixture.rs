@@ -129,6 +129,7 @@ fn trial(index: u32, round: u32, engine: &str, interface: &str, format: &str, co
         limiter: Some("offered-rate".into()),
         started_unix_ms: START + u64::from(index) * 2_500,
         measured_seconds: 2.0,
+        due: None,
         completed: 40_000,
         rate_achieved: 20_000.0 - f64::from(index % 7),
         errors: BTreeMap::new(),

@@ -22,6 +22,7 @@ impl Worker {
                 }
                 let due = arrivals.take();
                 let counts = u64::from(self.in_window(due));
+                self.recorder.due += counts;
                 self.spread.iter_mut().for_each(|spread| spread.due += counts);
                 self.dispatch(Again { due, attempt: 0, failed_by: None }, true);
             }
