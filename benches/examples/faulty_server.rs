@@ -6,7 +6,8 @@
 //! is no JSON); `stubborn` (ignores SIGTERM); `stop-answering:N` (no reply after the Nth); `wrong-version:N` (replies in a
 //! version that nobody speaks after the Nth); `wait:N` (sleeps N ms before it answers what it has read, as for a slow
 //! dependency); `spin:N` (burns N µs of CPU a request); `greedy:N` (keeps N KiB of memory a request); `sluggish:N` (sleeps
-//! N ms before it accepts a connection); of the connections that are to be told an event, the Nth hears nothing
+//! N ms before it accepts a connection); `unreaped:N` (answers a request once a completion for it was reaped from a ring with
+//! room for N, which happens every 20 ms); of the connections that are to be told an event, the Nth hears nothing
 //! (`tell-none:N`), another one (`tell-wrong:N`) or the same again (`tell-twice:N`). `--fault FAULT` among the contract's
 //! arguments goes before the first one.
 
@@ -14,15 +15,21 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::exit;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use io_uring::{IoUring, opcode};
 use wire::frame::{self, Parsed};
 use wire::{Format, Protocol, event};
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 static FAULT: OnceLock<(String, u64)> = OnceLock::new();
 static LISTENERS: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+static RING: OnceLock<Sender<Sender<()>>> = OnceLock::new();
+
+/// How often completions are reaped.
+const REAPED: Duration = Duration::from_millis(20);
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -44,6 +51,8 @@ fn main() {
             exit(1);
         }
         "mute" => std::thread::sleep(Duration::from_secs(60)),
+        // Before the ready line, since whoever looks for rings does so then.
+        "unreaped" => post_to_a_ring(u32::try_from(at).expect("a small number")),
         _ => {}
     }
     let listen = rest.windows(2).find(|pair| pair[0] == "--listen").map_or("127.0.0.1:0", |pair| pair[1].as_str());
@@ -132,6 +141,11 @@ fn serve(mut connection: TcpStream) {
             }
             match fault.as_str() {
                 "spin" => spin(Duration::from_micros(*at)),
+                "unreaped" => {
+                    let (reaped, done) = mpsc::channel();
+                    RING.get().expect("made at the start").send(reaped).expect("the ring's thread does not end");
+                    let _ = done.recv();
+                }
                 // Written to, so that the pages are really there.
                 "greedy" => kept.push(vec![1; *at as usize * 1024]),
                 _ => {}
@@ -157,6 +171,37 @@ fn serve(mut connection: TcpStream) {
             return;
         }
         output.clear();
+    }
+}
+
+/// Makes a ring with room for `room` completions, and a thread that posts one for each request and reaps `room` at a time.
+fn post_to_a_ring(room: u32) {
+    let ring = IoUring::builder().setup_cqsize(room).build(room).unwrap_or_else(|error| {
+        eprintln!("io_uring cannot be had here: {error}; see kernel.io_uring_disabled");
+        exit(3);
+    });
+    let (sender, requests) = mpsc::channel();
+    RING.set(sender).expect("set once");
+    std::thread::spawn(move || reap(ring, room, &requests));
+}
+
+fn reap(mut ring: IoUring, room: u32, requests: &Receiver<Sender<()>>) {
+    let mut waiting = std::collections::VecDeque::new();
+    loop {
+        let deadline = Instant::now() + REAPED;
+        while let Ok(request) = requests.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            waiting.push_back(request);
+            // SAFETY: the operation refers to no memory.
+            unsafe { ring.submission().push(&opcode::Nop::new().build()) }.expect("each entry is submitted at once");
+            ring.submit().expect("io_uring_enter");
+        }
+        // Completions that overflowed are moved to the queue as far as there is room; they come in the order of their requests.
+        ring.submit().expect("io_uring_enter");
+        let reaped = ring.completion().take(room as usize).count();
+        for request in waiting.drain(..reaped) {
+            // Its connection may have gone.
+            let _ = request.send(());
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod common;
+#[path = "saturation/fixture.rs"]
+mod fixture;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +13,6 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use common::{LAB, Ran, Setup, faulty_server};
-use hostfs::Roots;
-use lab::saturation::{Reading, Record, Rules, Signals, Subject, judge};
 use serde_json::Value;
 
 /// One search at a time: two would take the server's core from each other, which is a verdict of its own.
@@ -66,11 +66,53 @@ fn limit(setup: &Setup, flags: &[&str], prepare: &str) -> Value {
     limits[0].clone()
 }
 
+/// What is taken away for real, and how; all else is in [`fixture::CASES`] with why it is not.
+const FOR_REAL: [(&str, &str); 8] = [
+    ("descriptors", "ulimit -n 64 of the server"),
+    ("ports", "a namespace with 64 local ports"),
+    ("accept-queue", "net.core.somaxconn 4 of a namespace, an accept every 20 ms"),
+    ("completion-queue", "a ring with room for 4 completions, reaped every 20 ms"),
+    ("cpu-quota", "a control group with a tenth of a core"),
+    ("memory-cgroup", "a control group of 24 MiB, 64 KiB kept a request"),
+    ("dependency", "50 ms of sleep a request"),
+    ("server-cpu", "2 ms of CPU a request (tests/limit.rs)"),
+];
+
 /// Asserts that the step which broke names `resource` first, with a knob.
 #[track_caller]
 fn names(limit: &Value, resource: &str) {
+    assert!(FOR_REAL.iter().any(|(known, _)| *known == resource), "{resource} is not in the table");
     assert_eq!(limit["resource"], resource, "{limit:#}");
     assert!(!limit["knob"].as_str().unwrap().is_empty(), "{limit:#}");
+}
+
+/// Every resource of the rule table has a known answer: starved for real, or by the kernel's files of a box that lacks it; prints
+/// which, and why (`cargo test -p lab --test saturation -- --nocapture`).
+#[test]
+fn every_resource_has_a_known_answer() {
+    let mut lines = Vec::new();
+    for (resource, how) in FOR_REAL {
+        lines.push(format!("{resource:22} {:10} {how}", "for real"));
+    }
+    for case in fixture::CASES {
+        let named = case.starved();
+        assert_eq!(
+            named.as_ref().map(|(resource, _)| resource.as_str()),
+            Some(case.resource),
+            "{}: {named:?}",
+            case.how
+        );
+        let evidence = named.unwrap().1;
+        assert!(evidence.contains(case.evidence), "{}: {evidence}", case.resource);
+        assert_eq!(case.healthy(), None, "{}: what is not starved must not be named", case.resource);
+        lines.push(format!("{:22} {:10} {}; {}", case.resource, "files", case.how, case.why));
+    }
+    for rule in lab::saturation::Rules::default().iter() {
+        let known =
+            FOR_REAL.iter().map(|(resource, _)| *resource).chain(fixture::CASES.iter().map(|case| case.resource));
+        assert!(known.into_iter().any(|known| known == rule.resource), "{} has no known answer", rule.resource);
+    }
+    println!("{}", lines.join("\n"));
 }
 
 /// A server that may open 64 descriptors holds fewer users than that, and the descriptors are named.
@@ -194,48 +236,14 @@ fn too_little_memory() {
     names(&limit, "memory-cgroup");
 }
 
-/// Connection tracking cannot be made smaller for one namespace, only for the whole host, so its files are a fixture's: a table that
-/// fills up, and drops, are named.
+/// A ring with room for four completions, which its server reaps every 20 ms: 200 requests a second at most, the rest overflows.
 #[test]
-fn a_full_connection_table() {
-    let dir = tempfile::tempdir().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = dir.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    let columns = "entries clashres found new invalid ignore delete chainlength insert insert_failed drop early_drop icmp_error \
-                   expect_new expect_create expect_delete search_restart\n";
-    let line = |drops: u32| {
-        format!(
-            "{columns}{}\n",
-            (0..17)
-                .map(|column| if column == 10 { format!("{drops:08x} ") } else { "00000000 ".to_owned() })
-                .collect::<String>()
-                .trim()
-        )
-    };
-    let verdict = |entries: [u32; 2], drops: [u32; 2]| {
-        write("proc/sys/net/netfilter/nf_conntrack_max", "1000\n");
-        let readings = [0, 1].map(|moment| {
-            write("proc/sys/net/netfilter/nf_conntrack_count", &format!("{}\n", entries[moment]));
-            write("proc/net/stat/nf_conntrack", &line(drops[moment]));
-            // Anew each time: a fixture's files are replaced, where the kernel's are kept open.
-            let mut signals = Signals::new(&Roots::below(dir.path()), Subject::default());
-            Reading { at_seconds: moment as f64, values: signals.read() }
-        });
-        let record = Record { readings: readings.to_vec(), window_seconds: None };
-        judge(&Rules::default(), &record, "", true)
-            .first()
-            .map(|finding| (finding.resource.clone(), finding.evidence.clone()))
-    };
-    assert_eq!(verdict([10, 900], [5, 5]), None);
-    let (resource, evidence) = verdict([10, 990], [5, 5]).unwrap();
-    assert_eq!((resource.as_str(), evidence.as_str()), ("conntrack", "connection tracking held 990 of 1,000 entries"));
-    let (resource, evidence) = verdict([10, 10], [5, 17]).unwrap();
-    assert_eq!(
-        (resource.as_str(), evidence.starts_with("connection tracking dropped 12 packets")),
-        ("conntrack", true),
-        "{evidence}"
-    );
+fn too_short_a_completion_queue() {
+    let setup = Setup::new("unreaped:4", 1, "");
+    let limit = limit(&setup, &["--over", "rate", "--slo", "p99<300ms", "--start", "20", "--ceiling", "8000"], "");
+    if limit["conclusion"] == "unavailable" {
+        eprintln!("skipped: {}", limit["stopped"]);
+        return;
+    }
+    names(&limit, "completion-queue");
 }

@@ -3,12 +3,12 @@
 use hostfs::{Roots, Source, meminfo, netstat, pressure, sockstat, stat, tables};
 
 use super::group::Group;
-use super::process::{GENERATOR, Process, SERVER};
+use super::process::{GENERATOR, Processes, SERVER};
 use super::watch::Values;
 use crate::host::Files;
 
 /// Every signal, with its unit at the end of the name where it is not a count, and its source.
-pub const NAMES: [&str; 48] = [
+pub const NAMES: [&str; 50] = [
     // clock_getcpuclockid(3), /proc/PID/task/*/schedstat, /proc/PID/fd, /proc/PID/limits
     "server.cpu_seconds",
     "server.busiest_thread_seconds",
@@ -31,6 +31,8 @@ pub const NAMES: [&str; 48] = [
     "generator.cores",
     // /proc/PID/fdinfo of io_uring instances
     "ring.overflow",
+    "ring.submissions_waiting",
+    "ring.submission_entries",
     // The nearest control group with a bound
     "group.throttled_seconds",
     "group.memory_bytes",
@@ -75,9 +77,9 @@ pub const NAMES: [&str; 48] = [
 /// Whom a reading is about.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// The server's process.
-    pub server: u32,
-    /// Its cores.
+    /// The server's processes; they may change ([`Signals::server`]).
+    pub server: Vec<u32>,
+    /// The cores that it may use.
     pub server_cpus: Vec<usize>,
     /// Cores of the generator.
     pub generator_cores: usize,
@@ -91,8 +93,8 @@ pub struct Subject {
 pub struct Signals {
     subject: Subject,
     files: Files,
-    server: Process,
-    generator: Option<Process>,
+    server: Processes,
+    generator: Option<Processes>,
     group: Option<Group>,
     stat: stat::Reader,
     netstat: netstat::Reader,
@@ -107,14 +109,13 @@ pub struct Signals {
 impl Signals {
     /// Signals of `subject` below `roots`. To be made before there are connections.
     pub fn new(roots: &Roots, subject: Subject) -> Self {
-        let mut server = Process::new(roots, subject.server, &SERVER);
-        server.find_rings();
         let pressure = |resource| pressure::Reader::new(roots, resource);
         Self {
             files: Files { roots: roots.clone() },
-            server,
+            server: Processes::new(roots, &subject.server, &SERVER),
             generator: None,
-            group: Group::of(roots, subject.server),
+            // Processes of one server share their bounds, unless somebody moved them apart.
+            group: subject.server.first().and_then(|pid| Group::of(roots, *pid)),
             subject,
             stat: stat::Reader::new(roots),
             netstat: netstat::Reader::netstat(roots),
@@ -134,7 +135,12 @@ impl Signals {
 
     /// The generator's process, as soon as there is one.
     pub fn generator(&mut self, pid: u32) {
-        self.generator = Some(Process::new(&self.files.roots, pid, &GENERATOR));
+        self.generator = Some(Processes::new(&self.files.roots, &[pid], &GENERATOR));
+    }
+
+    /// The server's processes now: workers come and go.
+    pub fn server(&mut self, pids: &[u32]) {
+        self.server.are(pids);
     }
 
     /// Every signal now.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hostfs::Roots;
 
 use super::signals::{Signals, Subject};
+use crate::observe::GroupProbe;
 use crate::plan::Cpus;
 use crate::trial::{Edge, Watcher};
 
@@ -96,10 +97,12 @@ impl Watch {
 }
 
 impl Watcher for Watch {
-    fn ready(&self, server: u32, line: &serde_json::Value) {
+    fn ready(&self, server: &GroupProbe, line: &serde_json::Value) {
+        // What ran before the lab was not moved to the plan's cores.
+        let elsewhere = line["cpus_allowed"].as_str().and_then(cpus);
         let subject = Subject {
-            server,
-            server_cpus: self.cpus.server.clone(),
+            server: server.processes().unwrap_or_default(),
+            server_cpus: elsewhere.unwrap_or_else(|| self.cpus.server.clone()),
             generator_cores: self.cpus.generator.len(),
             max_connections: line["max_connections"].as_u64(),
             shards: line["shards"].as_u64().unwrap_or(0),
@@ -110,9 +113,10 @@ impl Watcher for Watch {
         let first = Reading { at_seconds: 0.0, values: signals.read() };
         let (stop, stopped) = mpsc::channel();
         let (generator, interval, cpus) = (Arc::clone(&self.generator), self.interval, self.cpus.observer.clone());
+        let server = server.clone();
         let thread = std::thread::spawn(move || {
             move_to(&cpus);
-            follow(signals, first, started, interval, &generator, &stopped)
+            follow(signals, first, started, interval, &server, &generator, &stopped)
         });
         let running = Running { started, window: None, stop, thread };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
@@ -140,6 +144,7 @@ fn follow(
     first: Reading,
     started: Instant,
     interval: Duration,
+    server: &GroupProbe,
     generator: &AtomicU32,
     stopped: &Receiver<()>,
 ) -> Vec<Reading> {
@@ -154,6 +159,10 @@ fn follow(
             signals.generator(pid);
             known = pid;
         }
+        // Of a server that has ended the last ones are kept.
+        if let Ok(processes) = server.processes() {
+            signals.server(&processes);
+        }
         let at_seconds = started.elapsed().as_secs_f64();
         readings.push(Reading { at_seconds, values: signals.read() });
         if last {
@@ -167,11 +176,37 @@ fn follow(
     readings
 }
 
+/// CPUs from a list as the kernel writes it, `0-3,8` (proc_pid_status(5), Cpus_allowed_list).
+fn cpus(list: &str) -> Option<Vec<usize>> {
+    let mut all = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        all.extend((first..=last).take(rustix::thread::CpuSet::MAX_CPU));
+    }
+    (!all.is_empty()).then_some(all)
+}
+
 /// Moves the calling thread to `cpus`; where that fails it reads from where it is.
 fn move_to(cpus: &[usize]) {
     let mut set = rustix::thread::CpuSet::new();
     cpus.iter().filter(|cpu| **cpu < rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| set.set(*cpu));
     if set.count() > 0 {
         let _ = rustix::thread::sched_setaffinity(None, &set);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists of CPUs read as the kernel writes them; what is none is none.
+    #[test]
+    fn lists_of_cpus() {
+        assert_eq!(cpus("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(cpus("5"), Some(vec![5]));
+        for wrong in ["", "a-b", "3-1", "1-"] {
+            assert_eq!(cpus(wrong), None, "{wrong}");
+        }
     }
 }
