@@ -68,8 +68,8 @@ pub enum Edge {
 
 /// Who looks on while a trial runs, with meters of its own. Told from the main thread, which does not wait long.
 pub trait Watcher {
-    /// The server is ready and nobody is connected; `line` is its ready line.
-    fn ready(&self, server: u32, line: &serde_json::Value);
+    /// The server is ready and nobody is connected; `line` is its ready line, `server` finds its processes.
+    fn ready(&self, server: &GroupProbe, line: &serde_json::Value);
     /// The load generator was started.
     fn generator(&self, pid: u32);
     /// The measured window begins or ends.
@@ -80,7 +80,7 @@ pub trait Watcher {
 struct Unwatched;
 
 impl Watcher for Unwatched {
-    fn ready(&self, _: u32, _: &serde_json::Value) {}
+    fn ready(&self, _: &GroupProbe, _: &serde_json::Value) {}
     fn generator(&self, _: u32) {}
     fn window(&self, _: Edge) {}
 }
@@ -131,17 +131,6 @@ impl Server {
         match self {
             Self::Contract(child) => GroupProbe::new(Members::One(child.pid())),
             Self::Own(running) => running.probe(),
-        }
-    }
-
-    /// Its process, or the first of several; 0 when there is none any more.
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Contract(child) => child.pid(),
-            Self::Own(running) => {
-                let processes = running.probe().and_then(|probe| probe.processes());
-                processes.ok().and_then(|processes| processes.first().copied()).unwrap_or(0)
-            }
         }
     }
 
@@ -219,7 +208,10 @@ impl Bench<'_> {
     ) -> Result<(), Cut> {
         let failed = |what: &'static str| move |error: anyhow::Error| Cut::Failed(format!("{what}: {error:#}"));
         let (mut server, address) = self.ready_server(engine, planned, row)?;
-        watcher.ready(server.pid(), &row.ready);
+        // One that has ended already is explained by what comes next.
+        if let Ok(probe) = server.probe() {
+            watcher.ready(&probe, &row.ready);
+        }
         let mut generator =
             self.start_generator(engine, &address, planned, row).map_err(failed("starting the load generator"))?;
         watcher.generator(generator.pid());
@@ -464,7 +456,7 @@ impl Readings {
             // As for the whole window: requests are scaled to the time between the readings.
             let cpu = (clocks.len() == count + 1 && length > 0.0).then(|| {
                 let ((from, before), (to, after)) = (clocks[place], clocks[place + 1]);
-                let requests = slice.completed as f64 / length * to.saturating_duration_since(from).as_secs_f64();
+                let requests = slice.answered as f64 / length * to.saturating_duration_since(from).as_secs_f64();
                 after.saturating_sub(before) as f64 / 1e3 / requests
             });
             Slice {
@@ -503,6 +495,7 @@ fn fill(row: &mut Trial, summary: Summary, window: Option<Readings>) {
         row.surroundings = difference.surroundings;
     }
     row.measured_seconds = summary.measured_seconds;
+    row.due = (summary.due > 0).then_some(summary.due);
     row.completed = summary.completed;
     row.rate_achieved = summary.rate;
     row.errors = summary.errors;
@@ -530,6 +523,7 @@ fn blank(planned: &PlannedTrial, index: u32) -> Trial {
         limiter: None,
         started_unix_ms: unix_ms(),
         measured_seconds: 0.0,
+        due: None,
         completed: 0,
         rate_achieved: 0.0,
         errors: Default::default(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
+use wire::Format;
 
 use super::read::{self, document, lines, text};
 use crate::climb::result::{Climb, SCHEMA};
@@ -48,7 +49,7 @@ pub struct Summary {
     pub scenario: Option<String>,
     /// What the run says in a sentence or two.
     pub headline: String,
-    /// The rows.
+    /// The rows, in the tables' order.
     pub climbs: Vec<Climb>,
     /// What was wrong with the files.
     pub warnings: Vec<String>,
@@ -76,7 +77,8 @@ pub fn is_here(directory: &Path) -> bool {
 /// # Errors
 /// A [`Failure::Usage`] when it is no result directory; those of reading and writing its files.
 pub fn write(directory: &Path) -> Result<Summary> {
-    let run = read(directory)?;
+    let mut run = read(directory)?;
+    sort(&mut run.climbs);
     let headline = table::headline(&run);
     let mut files = Vec::new();
     for (name, text) in [("report.md", table::markdown(&run)), ("report.html", html::render(&run)?)] {
@@ -87,6 +89,21 @@ pub fn write(directory: &Path) -> Result<Summary> {
     let table = table::render(&run);
     let scenario = run.plan.map(|plan| plan.scenario);
     Ok(Summary { schema: SCHEMA, scenario, headline, climbs: run.climbs, warnings: run.warnings, files, table })
+}
+
+/// Puts climbs, which ran in a shuffled order, in the one in which they are compared: by framing and format, then by engine, the
+/// rounds of one beside each other.
+fn sort(climbs: &mut [Climb]) {
+    let place = |format: &str| Format::ALL.iter().position(|known| known.name() == format).unwrap_or(usize::MAX);
+    climbs.sort_by(|a, b| {
+        let key = |climb: &Climb| (place(&climb.format), climb.round, climb.index);
+        let (one, other) = (key(a), key(b));
+        a.protocol
+            .cmp(&b.protocol)
+            .then(one.0.cmp(&other.0))
+            .then_with(|| a.engine.cmp(&b.engine))
+            .then((one.1, one.2).cmp(&(other.1, other.2)))
+    });
 }
 
 /// Reads a result directory.
@@ -110,4 +127,37 @@ pub fn read(directory: &Path) -> Result<Run> {
         run.timeline.retain(read::sound);
     }
     Ok(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// However climbs ran, tables show raw before json of each framing, engines by name, and rounds in their order.
+    #[test]
+    fn tables_are_in_an_order_of_their_own() {
+        let climb = |engine: &str, format: &str, round: u32, index: u32| -> Climb {
+            serde_json::from_value(json!({
+                "schema": 1, "index": index, "round": round, "engine": engine, "interface": "epoll", "protocol": "frame",
+                "service": "echo", "format": format, "status": "ok", "users": 1, "shards": 1, "holders": 1, "namespace": "own",
+                "started_unix_ms": 0, "plateaus": [],
+            }))
+            .unwrap()
+        };
+        let mut climbs = [
+            climb("ring", "json", 1, 0),
+            climb("mio", "raw", 2, 4),
+            climb("ring", "raw", 1, 1),
+            climb("mio", "json", 1, 2),
+            climb("mio", "raw", 1, 3),
+        ];
+        sort(&mut climbs);
+        let order: Vec<(&str, &str, u32)> =
+            climbs.iter().map(|climb| (&*climb.format, &*climb.engine, climb.round)).collect();
+        let wanted =
+            [("raw", "mio", 1), ("raw", "mio", 2), ("raw", "ring", 1), ("json", "mio", 1), ("json", "ring", 1)];
+        assert_eq!(order, wanted);
+    }
 }
