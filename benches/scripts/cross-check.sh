@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Do other people's load generators agree with the lab's? One server, the same requests, 100 connections over HTTP/1.1 in closed loop
-# from the same core, by wrk, h2load and the lab, interleaved. Side by side: requests a second, mean latency as each tool says it,
-# and what the server itself spent for a request, read from its own CPU clock, which no tool can see differently.
+# from the same core, by wrk, h2load, oha (where it is on the path: cargo install oha) and the lab, interleaved. Side by side: requests a
+# second, mean latency as each tool says it, and what the server itself spent for a request, read from its own CPU clock, which no tool can
+# see differently.
 #
 #   bash benches/scripts/cross-check.sh [ROUNDS] [SECONDS] [ENGINE]      needs wrk and h2load (apt-get install wrk nghttp2-client)
+#   PROFILE=dev bash benches/scripts/cross-check.sh 3 1                  does it work here? a debug build, half a minute
 #
 # The lab runs twice a round: what it differs from itself is the noise band. The verdict is on the server's CPU per request; rates
 # are shown, and differ where generators spend different time per request, since all of them share the box with the server.
@@ -17,6 +19,8 @@ connections=100
 for tool in wrk h2load; do
     command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install wrk nghttp2-client" >&2; exit 3; }
 done
+others=(wrk h2load)
+if command -v oha >/dev/null; then others+=(oha); fi
 profile=${PROFILE:-measured}
 for package in lab "server-$engine"; do
     cargo build --quiet --locked --profile "$profile" --package "$package"
@@ -57,6 +61,11 @@ run() { # TOOL: prints requests, requests a second and mean latency in microseco
             /^time for request:/ { mean = us($6) }
             END { print requests, rate, mean }'
         ;;
+    oha)
+        "${on[@]}" oha --no-tui --output-format json -c "$connections" -z "${seconds}s" "$url" |
+            python3 -c 'import json, sys; s = json.load(sys.stdin); n = sum(s["statusCodeDistribution"].values()); \
+                print(n, s["summary"]["requestsPerSec"], s["summary"]["average"] * 1e6)'
+        ;;
     lab*)
         "${on[@]}" "$bin/lab" load "$address" --protocol http1 --format json --service note --add-share 0 --page 5 --closed \
             --connections "$connections" --warmup 0 --duration "$seconds" --json |
@@ -67,32 +76,41 @@ run() { # TOOL: prints requests, requests a second and mean latency in microseco
 
 for round in $(seq "$rounds"); do
     # In an order of its own each round: the box's slow spells hit everybody.
-    for tool in $(printf '%s\n' wrk h2load lab lab-again | shuf --random-source=<(yes "$round")); do
+    for tool in $(printf '%s\n' "${others[@]}" lab lab-again | shuf --random-source=<(yes "$round")); do
         before=$(server_cpu)
-        read -r requests rate mean < <(run "$tool")
+        read -r requests rate mean < <(run "$tool") || true
         after=$(server_cpu)
+        [ -n "${mean:-}" ] || { echo "$tool said nothing that is understood here: \"${requests:-} ${rate:-}\"" >&2; exit 3; }
+        # To a person who waits; the table comes at the end.
+        if [ -t 2 ]; then echo "round $round of $rounds: $tool" >&2; fi
         echo "$round $tool $requests $rate $mean $((after - before))" >>"$rows"
     done
 done
 
-python3 - "$rows" <<'PY'
+echo "server-$engine ($profile), http1 json, $connections connections in closed loop, $rounds rounds of $seconds s"
+python3 - "$rows" "${others[@]}" <<'PY'
 import statistics, sys
 
 rows = [line.split() for line in open(sys.argv[1])]
 cells = {}
 for round_, tool, requests, rate, mean, cpu in rows:
-    cells[(tool, int(round_))] = (float(cpu) / 1e3 / float(requests), float(rate), float(mean))
+    busy = float(cpu) / 1e9 / (float(requests) / float(rate))
+    cells[(tool, int(round_))] = (float(cpu) / 1e3 / float(requests), float(rate), float(mean), busy)
 rounds = sorted({round_ for _, round_ in cells})
+others = sys.argv[2:]
 
 
 def ratios(tool, figure):
     return [cells[(tool, r)][figure] / cells[("lab", r)][figure] for r in rounds]
 
 
-print(f"{'':10} {'requests/s':>12} {'mean µs':>9} {'server CPU µs/request':>22} {'÷ lab':>7} {'range':>15}")
-for tool in ("lab", "lab-again", "wrk", "h2load"):
-    middle = [statistics.median(cells[(tool, r)][figure] for r in rounds) for figure in range(3)]
-    print(f"{tool:10} {middle[1]:12,.0f} {middle[2]:9.1f} {middle[0]:22.2f}", end="")
+def middle(tool, figure):
+    return statistics.median(cells[(tool, r)][figure] for r in rounds)
+
+
+print(f"{'':10} {'requests/s':>12} {'mean µs':>9} {'server busy':>12} {'server CPU µs/request':>22} {'÷ lab':>7} {'range':>15}")
+for tool in ("lab", "lab-again", *others):
+    print(f"{tool:10} {middle(tool, 1):12,.0f} {middle(tool, 2):9.1f} {middle(tool, 3):12.0%} {middle(tool, 0):22.2f}", end="")
     if tool == "lab":
         print()
     else:
@@ -102,16 +120,20 @@ for tool in ("lab", "lab-again", "wrk", "h2load"):
 band = max(max(ratio, 1 / ratio) for ratio in ratios("lab-again", 0))
 print(f"noise band from lab and lab-again: ±{(band - 1) * 100:.1f} %")
 apart = []
-for tool in ("wrk", "h2load"):
+for tool in others:
     ratio = statistics.median(ratios(tool, 0))
     within = max(ratio, 1 / ratio) <= band
     print(f"{tool}: the server's CPU per request is {(ratio - 1) * 100:+.1f} % of the lab's: {'within' if within else 'OUTSIDE'} the band")
     if not within:
         apart.append(tool)
+        print(
+            f"    it sent {middle(tool, 1) / middle('lab', 1):.2f} times the lab's requests/s and kept the server busy for {middle(tool, 3):.0%} of the "
+            f"time (the lab {middle('lab', 3):.0%})"
+        )
 if apart:
     print(
-        "Outside the band, look at: bytes of a request (wrk and h2load send other headers), how deep the server's batches are (a faster\n"
-        "generator keeps more requests ready per wake-up: compare requests/s), and connections in step (h2load starts them all at once)."
+        "Likeliest reasons, in this order: how deep the server's batches are (a faster generator has more requests ready per wake-up, and a\n"
+        "request costs less; compare requests/s), bytes of a request (each tool sends its own headers), connections in step (some start all at once)."
     )
 sys.exit(bool(apart))
 PY

@@ -23,7 +23,7 @@ use lab::cmd;
   cargo lab flame demo --engine mio --against format=json   where the CPU goes
   cargo lab recover overload --limit 3500   past the limit and back, with and without a limiter
   cargo lab report DIR           the report of a result directory again
-  cargo lab run own --pid 4711 --address 127.0.0.1:8080   a server of your own (lab run --help)
+  cargo lab run own --pid 4711 --address 127.0.0.1:8080 --request 'GET /'   a server of your own
   cargo lab compare A B          what changed between two results, and how sure that is
   cargo lab gate NEW --against OLD   fails when NEW is worse than is allowed, for any CI
   cargo lab cost                 what a user, a message and a handshake cost on every engine

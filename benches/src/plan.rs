@@ -89,14 +89,18 @@ pub struct Side {
 /// Plans the flame pass alone, one trial a side, in the order given: the first one is what others are compared with.
 ///
 /// # Errors
-/// A usage failure for an engine that is not in the engines file.
+/// A usage failure for an engine that is not in the engines file, or a server of one's own that speaks what the others do not.
 pub fn flames(scenario: &Scenario, engines: &Engines, cpus: &Cpus, sides: &[Side]) -> Result<Plan, Failure> {
     let mut trials = Vec::new();
     for side in sides {
         let contender = Contender { engine: engines.named(&side.engine)?, twin: false };
-        let (protocol, service, format) =
-            (side.protocol.clone(), scenario.workload.service.clone(), side.format.clone());
-        let cell = Cell { protocol, service, format, workload: &scenario.workload };
+        contender.engine.own.iter().try_for_each(|own| in_a_cell(scenario, own))?;
+        let asked = contender.engine.own.as_ref().and_then(Own::protocol).map(|_| cells(scenario, contender.engine));
+        let cell = asked.and_then(|cells| cells.into_iter().next()).unwrap_or_else(|| {
+            let (protocol, service, format) =
+                (side.protocol.clone(), scenario.workload.service.clone(), side.format.clone());
+            Cell { protocol, service, format, workload: &scenario.workload }
+        });
         trials.push(planned(scenario, &contender, cell, 0, Pass::Flame));
     }
     Ok(finish(scenario, cpus, 0, trials))
@@ -199,7 +203,7 @@ fn cells<'a>(scenario: &'a Scenario, engine: &Engine) -> Vec<Cell<'a>> {
         vec![Cell { protocol, service, format, workload }]
     };
     match engine.own.as_ref().and_then(Own::protocol) {
-        Some(protocol) if scenario.all_ask_their_own() => return one(protocol, "request", target::INTERFACE),
+        Some(protocol) if scenario.all_ask_their_own() => return one(protocol, target::SERVICE, target::INTERFACE),
         Some(protocol) => {
             return one(protocol, &workload.service, scenario.formats.first().map_or("", String::as_str));
         }

@@ -39,7 +39,7 @@ pub struct Options {
     /// Seed of the shuffle and of the load, instead of the scenario's
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Engines to run, instead of all of the scenario's
+    /// Engines, instead of the scenario's: any that `lab list` names, and the scenario's [[target]]s
     #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Take a flame graph of each engine, protocol and format too, in a pass of its own after the timings
@@ -69,29 +69,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Leaves only the engines that were asked for, in the order in which they were.
+    /// Settles who is measured: those that `--only` names instead of the scenario's, in that order, and a server of one's own in
+    /// their place, or beside those that `--only` names. An engine that the scenario does not list is as good as one that it does:
+    /// what is asked of it is the same. Whether there is such an engine is for [`Engines::named`] to say.
     ///
     /// # Errors
-    /// A usage failure for one that the scenario does not have.
-    pub fn narrow(&self, engines: &mut Vec<String>) -> Result<(), Failure> {
-        if self.only.is_empty() {
-            return Ok(());
-        }
-        if let Some(other) = self.only.iter().find(|name| !engines.contains(name)) {
-            return Err(crate::failure::unknown("engine of this scenario", other, engines.iter().map(String::as_str)));
-        }
-        engines.clone_from(&self.only);
-        Ok(())
-    }
-
-    /// Settles who is measured: what `--only` leaves of the scenario's, and a server of one's own in their place, or beside
-    /// those that `--only` names.
-    ///
-    /// # Errors
-    /// As [`narrow`](Self::narrow), and those of [`Arguments::own`].
+    /// Those of [`Arguments::own`], and a usage failure when nobody is left.
     pub fn contenders(&self, engines: &mut Vec<String>, targets: &mut Vec<Own>) -> Result<(), Failure> {
         let own = self.own.own()?;
-        self.narrow(engines)?;
+        only(&self.only, engines)?;
         if let Some(own) = own {
             if self.only.is_empty() {
                 engines.clear();
@@ -147,6 +133,21 @@ impl Options {
         }
         scenario.check()
     }
+}
+
+/// Puts the engines that were asked for, if any, in the place of the scenario's, in their order.
+///
+/// # Errors
+/// A usage failure for one that is named twice: its rows would be mixed up. `twin` is the way to run one under two names.
+pub fn only(asked: &[String], engines: &mut Vec<String>) -> Result<(), Failure> {
+    if let Some((_, twice)) = asked.iter().enumerate().find(|(place, name)| asked[..*place].contains(name)) {
+        return Err(Failure::Usage(format!("--only names {twice:?} twice: once is enough")));
+    }
+    if !asked.is_empty() {
+        engines.clear();
+        engines.extend_from_slice(asked);
+    }
+    Ok(())
 }
 
 /// Runs `scenario` and prints table and verdict.

@@ -165,6 +165,23 @@ fn users_and_fanouts_are_searched() {
     }
 }
 
+/// `--only` takes any engine, whether the scenario lists it or not; one that does not exist is named with the nearest that does.
+#[test]
+fn any_engine_can_be_asked_for() {
+    let setup = Setup::new("none", 1, "");
+    let path = setup.folder.path().join("engines.toml");
+    let engines = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{engines}\n{}", engines.replace("\"faulty\"", "\"another\""))).unwrap();
+    let flags = ["--over", "rate", "--slo", "p99<5s", "--slo", "errors<99%", "--start", "20", "--ceiling", "20"];
+    let ran = run(&setup, &[&flags[..], &["--only", "another"]].concat());
+    let limit = only(&ran);
+    assert_eq!((ran.code, limit["engine"].as_str()), (Some(0), Some("another")), "{limit}");
+    std::fs::remove_dir_all(setup.out()).unwrap();
+    run(&setup, &["--over", "rate", "--only", "anothre"]).says(2, "did you mean \"another\"?");
+    run(&setup, &["--over", "rate", "--only", "faulty,faulty"]).says(2, "names \"faulty\" twice");
+    assert!(!setup.out().exists());
+}
+
 /// What was typed wrong is named before anything runs.
 #[test]
 fn wrong_questions_are_explained() {

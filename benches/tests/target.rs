@@ -295,6 +295,81 @@ fn nginx_holds_connected_users() {
     assert!(window["completed"].as_u64() > Some(50), "{found:#}");
 }
 
+/// A cost sheet of nginx: what an idle connection of it takes, a message over all its workers, and a connection; bytes as the
+/// generators counted them, since nginx does not tell, and users for each unit of a box from these.
+#[test]
+fn nginx_has_a_cost_sheet() {
+    let nginx = Nginx::new(1_000_000);
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let mut command = Command::new(LAB);
+    command.env("TMPDIR", directory.path()).args(["cost", "--server", &nginx.command(false), "--name", "web"]);
+    command.args(["--address", &nginx.address(), "--request", "GET /page", "--users", "500", "--rate", "1000"]);
+    let ran = Ran::of(command.args(["--measure", "0.5", "--json", "--out"]).arg(&out).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    let sheet: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let row = &sheet["rows"][0];
+    let names = ["engine", "interface", "protocol", "format", "service"].map(|name| row[name].as_str().unwrap());
+    assert_eq!(names, ["web", "own", "http1", "own", "request"], "{row:#}");
+    assert_eq!(sheet["rows"].as_array().unwrap().len(), 1, "{sheet:#}");
+    let idle = |name: &str| row["idle"][name].as_f64().unwrap();
+    // The page's socket, inode and file, and nginx's own connection structure.
+    assert!((1_000.0..20_000.0).contains(&idle("kernel_bytes")) && idle("user_bytes") > 0.0, "{row:#}");
+    if row["message"].is_null() {
+        // A busy box voids the messages; what must be there then is the reason.
+        assert!(row["reason"].as_str().unwrap().contains("messages do not count"), "{row:#}");
+    } else {
+        let message = |name: &str| row["message"][name].as_f64().unwrap();
+        assert!(message("cpu_user_ns") + message("cpu_system_ns") > 500.0, "{row:#}");
+        // "GET /page HTTP/1.1", its headers; a status line, headers and 64 bytes back.
+        assert!(message("bytes_in") > 20.0 && message("bytes_out") > 64.0, "{row:#}");
+        assert!(row["fits"]["per_gigabit"].as_f64() > Some(1.0), "{row:#}");
+    }
+    assert!(TcpStream::connect(nginx.address()).is_err(), "nginx is still there");
+    let taken = ["cost", "--server", "x", "--name", "mio", "--address", "127.0.0.1:1", "--request", "GET /"];
+    lab(&taken).says(2, "\"mio\" is an engine's name");
+}
+
+/// The largest rate that nginx holds, up to a ceiling that it must reach; the counters are those of all its processes.
+#[test]
+fn nginx_has_a_limit() {
+    let nginx = Nginx::new(1_000_000);
+    let directory = tempfile::tempdir().unwrap();
+    let (out, file) = (directory.path().join("out"), scenario(directory.path(), ""));
+    let server = ["--server", &nginx.command(false), "--address", &nginx.address(), "--request", "GET /page"];
+    let search = ["--over", "rate", "--slo", "p99<5s", "--slo", "errors<99%", "--start", "50", "--ceiling", "200"];
+    let rest = ["--rounds", "1", "--hold", "0.3", "--measure", "0.3", "--json", "--out", &out.display().to_string()];
+    let ran = lab(&[&["limit", &file], &search[..], &server[..], &rest[..]].concat());
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    let limits: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&limits[0]["engine"], &limits[0]["conclusion"]), (&"nginx".into(), &"more-than".into()), "{limits:#}");
+    let steps = std::fs::read_to_string(out.join("steps.jsonl")).unwrap();
+    assert!(steps.lines().count() >= 3, "{steps}");
+    assert!(TcpStream::connect(nginx.address()).is_err(), "nginx is still there");
+}
+
+/// A flame graph of nginx, by perf: of the worker that works. Where perf may not sample, the sentence says why.
+#[test]
+fn nginx_has_a_flame_graph() {
+    let nginx = Nginx::new(1_000_000);
+    let directory = tempfile::tempdir().unwrap();
+    let (out, file) = (directory.path().join("out"), scenario(directory.path(), ""));
+    let server = ["--server", &nginx.command(false), "--address", &nginx.address(), "--request", "GET /page"];
+    let rest = ["--seconds", "1", "--hertz", "499", "--json", "--out", &out.display().to_string()];
+    let ran = lab(&[&["flame", &file], &server[..], &rest[..]].concat());
+    if ran.code == Some(3) {
+        assert!(ran.stderr.contains("perf"), "{}", ran.stderr);
+        eprintln!("skipped: {}", ran.stderr.trim());
+        return;
+    }
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    let row = &rows(&out)[0];
+    assert_eq!((&row["engine"], &row["flame"]["sampler"]), (&"nginx".into(), &"perf".into()), "{row:#}");
+    let folded = std::fs::read_to_string(out.join(row["flame"]["folded"].as_str().unwrap())).unwrap();
+    assert!(folded.contains("nginx") || folded.lines().count() > 1, "{folded:.300}");
+    assert!(out.join("flames.html").is_file());
+}
+
 /// nginx in a container, by Docker's word of its first process: CPU from its control group.
 #[test]
 fn nginx_in_a_container() {

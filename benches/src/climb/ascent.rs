@@ -17,6 +17,7 @@ use super::result::{Climb, Hold, Leftovers, Life, Plateau, SCHEMA, Totals};
 use super::window::{self, Chatter};
 use crate::result::Status;
 use crate::scenario::VoidsPart;
+use crate::target;
 
 /// How long a holder may take for one slice of connections or for its probe.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -360,6 +361,7 @@ fn look(pids: &[u32]) -> Option<Leftovers> {
 
 fn blank(plan: &Plan, launch: &Launch<'_>, name: &Name<'_>) -> Climb {
     let count = |members: usize| u32::try_from(members).unwrap_or(u32::MAX);
+    let asks_its_own = launch.engine.own.as_ref().is_some_and(|own| own.ask.is_some());
     Climb {
         schema: SCHEMA,
         index: name.index,
@@ -367,7 +369,7 @@ fn blank(plan: &Plan, launch: &Launch<'_>, name: &Name<'_>) -> Climb {
         engine: launch.engine.name.clone(),
         interface: launch.engine.interface.clone(),
         protocol: launch.protocol.to_owned(),
-        service: name.service.to_owned(),
+        service: if asks_its_own { target::SERVICE } else { name.service }.to_owned(),
         format: launch.format.to_owned(),
         status: Status::Failed,
         reason: None,

@@ -18,6 +18,7 @@ use crate::verdict::Call;
   lab compare results/a --engines mio,ring              two engines of one result, baseline first, paired by round
   lab compare results/a results/b --json | jq -r .headline
 
+A result of a server of your own (--server, --pid, --container) compares as an engine's does; what it was asked must be the same.
 Results of different machines, profiles, compilers, schemas or of commits with changes are refused with the reasons; --force
 compares them all the same and marks the output.
 Exit codes: 0 compared (whatever came out; `lab gate` judges), 2 no result, or not fit to be compared, 4 nothing counts on both sides.")]

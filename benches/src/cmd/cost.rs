@@ -20,6 +20,9 @@ use crate::failure::{Failure, exit};
 use crate::load::Shuffle;
 use crate::report;
 use crate::scenario::WorkloadPart;
+use crate::session::only;
+use crate::target::arguments::Arguments;
+use crate::target::{self, Own};
 
 /// Engines of the sheet unless others are named: the lean variant of each, which is what one would hold users on.
 const ENGINES: [&str; 8] = [
@@ -44,12 +47,15 @@ const TIMEOUT_SECONDS: f64 = 30.0;
   lab cost --rate-per-user 1 --cores 8 --gb 32 --gbit 10     what such a box runs out of first
   lab cost --from lab-results/cost-… --rate-per-user 1       the same figures for other users, without measuring again
   lab cost --json | jq '.rows[] | [.engine, .format, .fits.binding]'
+  lab cost --server \"nginx -c $PWD/my.conf\" --address 127.0.0.1:8080 --request 'GET /'    a server of your own by itself
+  lab cost --pid 4711 --address 127.0.0.1:8080 --request 'GET /notes' --only mio --protocols http1    and an engine beside it
 
 Each row is a climb to a few thousand users in a network namespace of its own: slopes of memory, messages at the top, users who come
-and go. The result directory holds the rows and cost.{json,csv,md}.
+and go. The result directory holds the rows and cost.{json,csv,md}. Your own server must take --users connections (nginx:
+worker_connections); one that runs already stays in the host's network namespace.
 Exit codes: 0 measured, 1 an engine lost users or a reply was wrong, 2 usage, 3 this box cannot do it, 4 interrupted or nothing counts.")]
 pub struct Args {
-    /// Engines, instead of the eight that hold users lean
+    /// Engines, instead of the eight that hold users lean or beside a server of your own
     #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
     only: Vec<String>,
     /// Framings
@@ -112,6 +118,8 @@ pub struct Args {
     /// Print the sheet as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    own: Arguments,
 }
 
 /// Runs `lab cost`.
@@ -143,22 +151,22 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
 
 /// Measures every row; the result directory and its climbs.
 fn measure(args: &Args, stop: &Arc<AtomicBool>) -> Result<(PathBuf, Vec<Climb>)> {
-    let engines = Engines::load(args.engines.as_deref())?;
-    let names: Vec<&str> =
-        if args.only.is_empty() { ENGINES.to_vec() } else { args.only.iter().map(String::as_str).collect() };
+    let mut engines = Engines::load(args.engines.as_deref())?;
+    let own = args.own.own()?;
+    let mut names: Vec<String> = match &own {
+        None => ENGINES.map(str::to_owned).to_vec(),
+        Some(_) => Vec::new(),
+    };
+    only(&args.only, &mut names)?;
+    if let Some(own) = own {
+        names.push(own.name.clone());
+        engines.add(own)?;
+    }
     let used = names.iter().map(|name| engines.named(name)).collect::<Result<Vec<&Engine>, _>>()?;
     let mut wishes = Vec::new();
     let mut shuffle = Shuffle::new(args.seed);
     for round in 1..=args.rounds {
-        let mut once = Vec::new();
-        for engine in &used {
-            for protocol in &args.protocols {
-                for format in &args.formats {
-                    let (protocol, format) = (protocol.name().to_owned(), format.name().to_owned());
-                    once.push(Wish { round, engine, protocol, format });
-                }
-            }
-        }
+        let mut once: Vec<Wish<'_>> = used.iter().flat_map(|engine| args.wishes(engine, round)).collect();
         shuffle.shuffle(&mut once);
         wishes.append(&mut once);
     }
@@ -186,6 +194,24 @@ fn measure(args: &Args, stop: &Arc<AtomicBool>) -> Result<(PathBuf, Vec<Climb>)>
 }
 
 impl Args {
+    /// The rows of an engine: all framings and formats, or the one of a server that is asked something of its own.
+    fn wishes<'a>(&self, engine: &'a Engine, round: u32) -> Vec<Wish<'a>> {
+        let wish = |protocol: &str, format: &str| Wish {
+            round,
+            engine,
+            protocol: protocol.to_owned(),
+            format: format.to_owned(),
+        };
+        if let Some(protocol) = engine.own.as_ref().and_then(Own::protocol) {
+            return vec![wish(protocol, target::INTERFACE)];
+        }
+        let formats = |protocol: &Protocol| {
+            let protocol = protocol.name();
+            self.formats.iter().map(move |format| wish(protocol, format.name()))
+        };
+        self.protocols.iter().flat_map(formats).collect()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         let ranges = [
             ("--rate-per-user", self.rate_per_user, 1e-6, 1e6),

@@ -24,6 +24,13 @@ const SEEN_WIDTH: usize = 48;
 
 /// Checks whether this box is fit for a run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lab doctor                        every check, with the command that would change what is wrong; it runs none of them
+  lab doctor --watch 10             look ten seconds long for other load and for what the hypervisor takes
+  lab doctor --out /data/results    the free space there
+  lab doctor --json | jq -r '.checks[] | select(.grade != \"ok\") | .name'
+
+Exit codes: 0 fit (warnings allowed), 2 usage, 3 something makes the demo impossible here.")]
 pub struct Args {
     /// Print one JSON object instead of text
     #[arg(long)]

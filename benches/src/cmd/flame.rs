@@ -12,6 +12,11 @@ use crate::failure::{Failure, unknown};
 use crate::plan::{self, Cpus, Side};
 use crate::scenario::{Any, Scenario};
 use crate::session::{self, Options};
+use crate::target::Own;
+use crate::target::arguments::Arguments;
+
+/// The sampler that needs nothing of the server.
+const PERF: &str = crate::flame::SAMPLERS[1];
 
 /// What two graphs may differ in.
 const AXES: [&str; 3] = ["engine", "format", "protocol"];
@@ -24,16 +29,18 @@ const AXES: [&str; 3] = ["engine", "format", "protocol"];
   lab flame http --engine ring --against engine=mio --sampler perf   kernel frames too, where perf may
   lab flame my.toml --seconds 10 --hertz 499 --out flames/a
   lab run demo --flames                                 one of each engine and format, linked from the report
+  lab flame own --server \"nginx -c $PWD/my.conf\" --address 127.0.0.1:8080 --request 'GET /'   a server of your own, by perf
 
 The stacks are sampled in the server (pprof, no privilege) or beside it (perf) while the load runs; both graphs of a difference
-are drawn at one scale, CPU per request. Folded stacks lie beside the pictures for any other viewer.
+are drawn at one scale, CPU per request. Folded stacks lie beside the pictures for any other viewer. A server of your own is
+sampled by perf: of several processes the one that has used most CPU so far; with --against engine=… it stands beside an engine.
 
 Exit codes: 0 taken, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or nothing was sampled.")]
 pub struct Args {
     /// Scenario file or name; it must not climb
     scenario: String,
     /// Engine [default: the scenario's first]
-    #[arg(long, short = 'e')]
+    #[arg(long, short = 'e', conflicts_with = "own")]
     engine: Option<String>,
     /// Framing [default: the scenario's first]
     #[arg(long)]
@@ -50,7 +57,7 @@ pub struct Args {
     /// Samples per second of CPU time, instead of the scenario's
     #[arg(long)]
     hertz: Option<u32>,
-    /// pprof or perf, instead of the scenario's
+    /// pprof or perf, instead of the scenario's; perf for a server of your own
     #[arg(long)]
     sampler: Option<String>,
     /// Result directory; default: a new one below ./lab-results
@@ -68,6 +75,8 @@ pub struct Args {
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    own: Arguments,
 }
 
 /// Runs `lab flame`.
@@ -84,7 +93,12 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
             return Err(Failure::Usage(says).into());
         }
     };
-    let sides = sides(args, &scenario)?;
+    let own = args.own.own()?;
+    if let Some(own) = &own {
+        scenario.targets.retain(|target| target.name != own.name);
+        scenario.targets.push(own.clone());
+    }
+    let sides = sides(args, own.as_ref(), &scenario)?;
     let options = Options {
         out: args.out.clone(),
         seed: args.seed,
@@ -101,11 +115,11 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
 }
 
 /// The graphs to take; reports compare every other one with the first.
-fn sides(args: &Args, scenario: &Scenario) -> Result<Vec<Side>, Failure> {
+fn sides(args: &Args, own: Option<&Own>, scenario: &Scenario) -> Result<Vec<Side>, Failure> {
     let first =
         |asked: &Option<String>, list: &[String]| asked.clone().or_else(|| list.first().cloned()).unwrap_or_default();
     let one = Side {
-        engine: first(&args.engine, &scenario.engines),
+        engine: own.map_or_else(|| first(&args.engine, &scenario.engines), |own| own.name.clone()),
         protocol: first(&args.protocol, &scenario.protocols),
         format: first(&args.format, &scenario.formats),
     };
@@ -145,12 +159,17 @@ fn prepare(args: &Args, scenario: &mut Scenario, sides: &[Side]) {
     scenario.name = format!("flame-{}", scenario.name);
     scenario.engines = engines;
     scenario.twin = None;
-    scenario.protocols = sides.iter().map(|side| side.protocol.clone()).collect();
-    scenario.formats = sides.iter().map(|side| side.format.clone()).collect();
+    // A scenario of servers that are asked something of their own has none.
+    let named = |of: fn(&Side) -> &String| sides.iter().map(of).filter(|name| !name.is_empty()).cloned().collect();
+    (scenario.protocols, scenario.formats) = (named(|side| &side.protocol), named(|side| &side.format));
     scenario.calculator = None;
     scenario.flame.seconds = args.seconds.unwrap_or(scenario.flame.seconds);
     scenario.flame.hertz = args.hertz.unwrap_or(scenario.flame.hertz);
-    if let Some(sampler) = &args.sampler {
-        scenario.flame.sampler.clone_from(sampler);
+    let own = sides.iter().any(|side| scenario.targets.iter().any(|own| own.name == side.engine));
+    match &args.sampler {
+        Some(sampler) => scenario.flame.sampler.clone_from(sampler),
+        // There is no pprof in it.
+        None if own => PERF.clone_into(&mut scenario.flame.sampler),
+        None => {}
     }
 }

@@ -19,6 +19,7 @@ use crate::climb::window::Chatter;
 use crate::engines::{Engine, Engines};
 use crate::failure::{Failure, exit};
 use crate::scenario::{VoidsPart, WorkloadPart};
+use crate::share;
 use crate::target;
 use crate::target::arguments::Arguments;
 
@@ -27,9 +28,9 @@ use crate::target::arguments::Arguments;
 #[command(after_help = "Examples:
   lab hold --connections 500000 --engine ring          half a million users, held for a minute, 1 % of them probed
   lab hold -c 500000 -e mio --plan-only                what that would take on this box, and what is in the way
-  lab hold -c 100000 -e tokio --active 0.05 --rate-per-user 1    and 5 % of them chatter
+  lab hold -c 100000 -e tokio --active 5% --rate-per-user 1    and 5 % of them chatter
   lab hold -c 20000 -e mio --hold 5 --json | jq '.climbs[0].slopes'
-  lab hold -c 10000 --server 'nginx -c my.conf' --address 127.0.0.1:8080 --request 'GET /'   a server of your own
+  lab hold -c 10000 --server \"nginx -c $PWD/my.conf\" --address 127.0.0.1:8080 --request 'GET /'   a server of your own
 
 The run lives in a network namespace of its own (root, or a user namespace), with its own ports and without conntrack.
 Exit codes: 0 held, 1 the engine lost users or a reply was wrong, 2 usage, 3 this box cannot do it (the sentence names
@@ -59,11 +60,11 @@ pub struct Args {
     /// Plateaus on the way up, at which memory is read; a slope needs five, the empty one included
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     plateaus: u32,
-    /// Share of the users that are asked a request before and after the hold, chosen at random
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    /// Share of the users that are asked a request before and after the hold, chosen at random: 1% or 0.01
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share::of_whole)]
     probe: f64,
-    /// Share of the users that chatter at the top, after the hold
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the users that chatter at the top, after the hold: 5% or 0.05
+    #[arg(long, value_name = "SHARE", value_parser = share::of_whole)]
     active: Option<f64>,
     /// Requests per second of each user that chatters
     #[arg(long, default_value_t = 1.0)]

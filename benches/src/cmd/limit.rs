@@ -32,6 +32,7 @@ const ERRORS: &str = "errors<0.1%";
   lab limit peak --over rate --slo 'p99<20ms'                       requests per second over the scenario's connections
   lab limit demo --over connections --slo 'p99<20ms' --slo lost=0   users, each of whom sends as often as the scenario's
   lab limit demo --over fanout --slo 'p99<50ms' --only mio,ring     users whom one event reaches at once
+  lab limit own --over rate --server \"nginx -c $PWD/my.conf\" --address 127.0.0.1:8080 --request 'GET /'   a server of your own
   lab limit my.toml --over rate --start 500 --ceiling 50000 --rounds 3 --json
 
 Objectives: p50, p90, p99, p99.9, p99.99, max < 20ms (us, ms, s) · errors < 0.1% · lost = 0 · cpu < 80% of the server's cores ·
@@ -39,7 +40,9 @@ memory < 1GiB (B, kB, MB, GB, KiB, MiB, GiB). Without one about errors, errors<0
 answered is always asked.
 
 A round doubles the load until it breaks, halves the gap, then holds the limit, and a tenth less, for longer. The limit is the
-minimum of the rounds. Exit codes: 0 a limit or more than was asked for, 1 not even the smallest load holds, 2 usage, 3 this
+minimum of the rounds. One server and one generator process are driven, so over connections and fanout the descriptors of one
+process are the ceiling: beyond it the answer is \"more than N, not found\", and `lab hold` goes further.
+A server of your own stands in the place of an engine (below). Exit codes: 0 a limit or more than was asked for, 1 not even the smallest load holds, 2 usage, 3 this
 box cannot do it, 4 interrupted (what was found is kept) or nothing can be said.")]
 pub struct Args {
     /// Scenario file or name; one of trials, not one that climbs
@@ -56,8 +59,8 @@ pub struct Args {
     /// The largest load [default: 1,000,000 requests/s, or what the descriptor limit allows]
     #[arg(long, value_name = "LOAD")]
     ceiling: Option<f64>,
-    /// Gap between what holds and what breaks that is small enough, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+    /// Gap between what holds and what breaks that is small enough, in percent: 5 or 5%
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = percent)]
     resolution: f64,
     /// Seconds that the limit is held for [default: three times the scenario's window]
     #[arg(long, value_name = "SECONDS")]
@@ -111,11 +114,6 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
         ))
         .into());
     };
-    if !(0.1..=100.0).contains(&args.resolution) {
-        return Err(
-            Failure::Usage(format!("--resolution {}: must be between 0.1 and 100 percent", args.resolution)).into()
-        );
-    }
     // The scenario's rounds are for comparing means.
     scenario.rounds.count = ROUNDS;
     args.options.apply(&mut scenario)?;
@@ -133,6 +131,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
         over: args.over,
         objectives,
         bounds: args.over.bounds(args.start, args.ceiling, args.resolution / 100.0, descriptors)?,
+        descriptors,
         hold_seconds,
         host_namespace: args.netns == "host",
         textfile: args.textfile.clone(),
@@ -171,6 +170,16 @@ fn connections(port: u16) -> Result<u64> {
         dumper.tcp(family, &[State::Established], None, |entry| count += u64::from(entry.local_port == port))?;
     }
     Ok(count)
+}
+
+/// `5%` or `5`.
+fn percent(text: &str) -> Result<f64, String> {
+    let digits = text.trim().trim_end_matches('%').trim();
+    match digits.parse::<f64>() {
+        Ok(percent) if (0.1..=100.0).contains(&percent) => Ok(percent),
+        Ok(percent) => Err(format!("{percent} %: must be between 0.1 and 100 percent, such as 5%")),
+        Err(_) => Err("must be a percentage, such as 5%".to_owned()),
+    }
 }
 
 /// `rate=12000`.

@@ -12,6 +12,12 @@ use crate::scenario::{Any, BUILT_IN};
 
 /// List engines, scenarios, protocols, formats and services.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lab list                                       everything that can be named, with what it is for
+  lab list --json | jq -r '.engines[] | select(.interface == \"io_uring\") | .name'
+  lab list --engines my-engines.toml             the engines of a file of yours
+
+Exit codes: 0 listed, 2 the engines file is wrong.")]
 pub struct Args {
     /// Engines file, instead of the built-in one
     #[arg(long, value_name = "FILE")]

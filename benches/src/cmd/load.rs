@@ -21,6 +21,7 @@ use crate::load::spread::{RETRIES, SERVERS, Spread};
 use crate::load::summary::{Event, Summary};
 use crate::load::workload::Kind;
 use crate::load::{self, CONNECTION_LIMIT, DURATION_LIMIT, IN_FLIGHT_LIMIT, Pacing, Phase, RATE_LIMIT, Spec, Workload};
+use crate::share;
 use crate::target::ask::Ask;
 
 /// Load a server and say how it answered.
@@ -54,8 +55,8 @@ pub struct Args {
     /// Bytes of an echo payload or of an added note's text
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     payload_bytes: u32,
-    /// Share of note requests that add one; the others list a page
-    #[arg(long, default_value_t = 0.25)]
+    /// Share of note requests that add one: 25% or 0.25; the others list a page
+    #[arg(long, value_name = "SHARE", default_value = "25%", value_parser = share::of_whole)]
     add_share: f64,
     /// Notes in a listed page
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -63,8 +64,8 @@ pub struct Args {
     /// Connections to hold
     #[arg(long, short = 'c', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTION_LIMIT)))]
     connections: u32,
-    /// Share of the connections that send, 0 to 1; the others are held and stay idle
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    /// Share of the connections that send: 5% or 0.05; the others are held and stay idle
+    #[arg(long, value_name = "SHARE", default_value = "100%", value_parser = share::of_whole)]
     active: f64,
     /// Addresses to connect from, in turn, for example 127.0.1.1,127.0.1.2: each has its own local ports
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
@@ -282,14 +283,11 @@ fn spec(args: &Args) -> Result<Spec, Failure> {
             )));
         }
     }
-    if !(args.active > 0.0 && args.active <= 1.0) {
-        return Err(usage(format!("--active {}: must be above 0 and at most 1", args.active)));
+    if args.active <= 0.0 {
+        return Err(usage("--active 0: somebody must send".to_owned()));
     }
     if let Some(source) = args.sources.iter().find(|source| source.is_ipv4() != args.target.is_ipv4()) {
         return Err(usage(format!("--sources {source}: not of the address family of {}", args.target)));
-    }
-    if !(0.0..=1.0).contains(&args.add_share) {
-        return Err(usage(format!("--add-share {}: must be between 0 and 1", args.add_share)));
     }
     let pacing = match args.rate {
         None => Pacing::Closed,

@@ -15,6 +15,8 @@ use crate::load::RATE_LIMIT;
 use crate::recover::plan::Wish;
 use crate::recover::session::{self, Limits, Run};
 use crate::scenario::Any;
+use crate::session::only;
+use crate::share;
 
 /// Hold an engine at 0.8 of its limit, push it to 1.5 and 2 times, come back, and say how it took that.
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,8 @@ use crate::scenario::Any;
 
 Each story has a fresh server: with and without limiter, with users who try again and with users who do not; a reconnect storm; and
 what a refusal costs beside a request that is served. Goodput counts right replies within the users' patience.
+A server of your own cannot be told about here: every story is told with and without a limiter that only engines take
+(--limit-requests, --limit-connections). `lab limit` finds where yours breaks, `lab run --rate` shows it beyond that.
 Exit codes: 0 told, 1 a limiter kept less goodput than --min-goodput, 2 usage, 3 this box cannot do it, 4 interrupted or nothing counts.")]
 pub struct Args {
     /// Scenario file or name: engines, requests, connections (`[load] rate` is not used)
@@ -54,10 +58,10 @@ pub struct Args {
     /// Leave the reconnect storm out
     #[arg(long)]
     no_storm: bool,
-    /// Exit with 1 when goodput at twice the limit, with a limiter, is below this share of the limit
-    #[arg(long, value_name = "SHARE")]
+    /// Exit with 1 when goodput at twice the limit, with a limiter, is below this share of the limit: 90% or 0.9
+    #[arg(long, value_name = "SHARE", value_parser = share::of_whole)]
     min_goodput: Option<f64>,
-    /// Engines to run, instead of all of the scenario's
+    /// Engines, instead of the scenario's: any that `lab list` names
     #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
     only: Vec<String>,
     /// Seed of arrivals and payloads, instead of the scenario's
@@ -131,7 +135,6 @@ fn asked(args: &Args) -> Result<Run> {
         ("--deadline", args.deadline, 1.0, 60_000.0, "milliseconds"),
         ("--phase", args.phase, 0.5, 600.0, "seconds"),
         ("--recovery", args.recovery, 1.0, 1_800.0, "seconds"),
-        ("--min-goodput", args.min_goodput.unwrap_or(0.0), 0.0, 2.0, "of the limit"),
         // Twice the limit is offered, and users try again.
         ("--limit", args.limit.unwrap_or(1.0), 1.0, RATE_LIMIT / 10.0, "requests per second"),
     ];
@@ -140,13 +143,7 @@ fn asked(args: &Args) -> Result<Run> {
             return Err(Failure::Usage(format!("{flag} {seen}: must be between {low} and {high} {unit}")).into());
         }
     }
-    if !args.only.is_empty() {
-        if let Some(other) = args.only.iter().find(|name| !scenario.engines.contains(name)) {
-            let known = scenario.engines.iter().map(String::as_str);
-            return Err(crate::failure::unknown("engine of this scenario", other, known).into());
-        }
-        scenario.engines.clone_from(&args.only);
-    }
+    only(&args.only, &mut scenario.engines)?;
     scenario.rounds.seed = args.seed.unwrap_or(scenario.rounds.seed);
     let limits = match (args.limit, &args.limits) {
         (Some(limit), _) => Limits::Given(limit),

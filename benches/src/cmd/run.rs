@@ -20,7 +20,7 @@ use crate::spread;
   lab run peak                                  a built-in scenario
   lab run my.toml --rounds 9 --out results/a    a file of yours, more rounds, your directory
   lab run http --json > summary.json
-  lab run own --server 'nginx -c my.conf' --address 127.0.0.1:8080 --request 'GET /' --rate 2000   a server of yours
+  lab run own --server \"nginx -c $PWD/my.conf\" --address 127.0.0.1:8080 --request 'GET /' --rate 2000   a server of yours
   lab run http --only mio --pid 4711 --address 127.0.0.1:8080 --request 'GET /notes'   beside an engine
   lab run ccu-curve --only mio,ring --users 10000,50000,100000   a scenario that climbs, fewer engines and plateaus
 
@@ -34,6 +34,15 @@ pub struct Args {
 
 /// Compare epoll and io_uring servers on this box, for raw, JSON and protobuf, in about three minutes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lab demo                                      four engines, three formats, five rounds, system calls, a report
+  lab demo --only mio,ring --rounds 3           two engines: a minute
+  lab demo --rounds 1 --measure 0.5             does everything work here? Too short for any claim
+  lab demo --flames --out results/demo          flame graphs too, in a directory of your choice
+  lab demo --json | jq -r .verdict.headline
+
+`lab run demo` is the same. Exit codes: 0 measured, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or
+nothing counts.")]
 pub struct DemoArgs {
     #[command(flatten)]
     options: Options,

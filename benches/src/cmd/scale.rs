@@ -21,6 +21,7 @@ use crate::scale::scenario::Scenario;
   lab scale scale-external --engine ring --json | jq .seen
   lab scale --from lab-results/scale-shared-…  table and report again, from the files alone
 
+Instances are engines: each is started anew on a port of its own behind the stub, which a server of your own does not let us do.
 Built-in scenarios: scale-linear, scale-shared, scale-external; benches/scenarios/ shows how to write one.
 Exit codes: 0 it scales as the scenario says, 1 it does not, 2 usage, 3 this box cannot do it, 4 interrupted or too little counts.")]
 pub struct Args {

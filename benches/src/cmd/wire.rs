@@ -13,7 +13,7 @@ use crate::engines::Engines;
 use crate::failure::{Failure, unknown};
 use crate::plan::{self, Cpus};
 use crate::scenario::{Any, Scenario, WorkloadPart};
-use crate::session::{self, Options};
+use crate::session::{self, Options, only};
 use crate::sizes;
 use crate::verdict::RAW;
 
@@ -26,6 +26,7 @@ use crate::verdict::RAW;
   lab wire --ask add:64,add:2048,list:50 --protocols frame,http1
   lab wire --sizes                                     encoded bytes by data set and format, without any load
 
+A server of your own has no formats to compare: `lab run http --only mio --server …` sets it beside an engine.
 Exit codes: 0 measured, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or nothing counts.")]
 pub struct Args {
     /// Scenario file or name to begin with; it must not climb
@@ -34,7 +35,7 @@ pub struct Args {
     /// Print encoded bytes by data set and format, and end
     #[arg(long)]
     sizes: bool,
-    /// Engines, instead of the scenario's
+    /// Engines, instead of the scenario's: any that `lab list` names
     #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
     only: Vec<String>,
     /// Framings, instead of the scenario's
@@ -121,7 +122,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<ExitCode> {
 /// Puts what was asked on the command line into the scenario.
 fn generate(args: &Args, scenario: &mut Scenario) -> Result<(), Failure> {
     if !args.only.is_empty() {
-        scenario.engines.clone_from(&args.only);
+        only(&args.only, &mut scenario.engines)?;
         scenario.twin = scenario.twin.take().filter(|twin| args.only.contains(twin));
     }
     if !args.protocols.is_empty() {

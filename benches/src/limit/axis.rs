@@ -80,6 +80,16 @@ impl Axis {
         Ok(Bounds { start, ceiling, resolution, whole: self != Self::Rate })
     }
 
+    /// Why a search that held `ceiling` went no further, where that is the descriptors' doing.
+    pub fn end_of_descriptors(self, ceiling: f64, descriptors: u64) -> Option<String> {
+        let most = descriptors as f64 - RESERVED;
+        (self != Self::Rate && ceiling + 1.0 > most).then(|| {
+            format!(
+                "{descriptors} descriptors (RLIMIT_NOFILE) are room for no more in the one server process and the one generator that                  are driven; raise `ulimit -Hn`, or hold more with `lab hold -c N`, which takes many of each"
+            )
+        })
+    }
+
     /// `planned`, the load of a trial of `scenario`, at `value` and measured for `seconds`.
     ///
     /// # Errors
@@ -157,6 +167,9 @@ mod tests {
         let bounds = |start, ceiling| Axis::Connections.bounds(start, ceiling, 0.05, 20_000);
         assert_eq!(bounds(None, None).unwrap().ceiling, 19_872.0);
         assert_eq!(bounds(None, Some(50.0)).unwrap().start, 50.0);
+        let why = |ceiling| Axis::Connections.end_of_descriptors(ceiling, 20_000);
+        assert!(why(19_872.0).unwrap().contains("lab hold") && why(19_000.0).is_none());
+        assert!(Axis::Rate.end_of_descriptors(1e6, 20_000).is_none());
         assert!(bounds(None, Some(20_000.0)).unwrap_err().to_string().contains("RLIMIT_NOFILE"));
         assert!(bounds(Some(60.0), Some(50.0)).unwrap_err().to_string().contains("start ≤ ceiling"));
         assert!(bounds(Some(0.0), None).is_err());

@@ -296,7 +296,9 @@ fn stopped(over: Axis, conclusion: Conclusion, round: Option<&Round>) -> String 
     match (conclusion, round.ended) {
         (Conclusion::Found, _) => format!("at {} {why}{saturated}", shown(round.broke)),
         (Conclusion::BelowSmallest, _) => format!("the smallest load breaks already: {why}{saturated}"),
-        (Conclusion::MoreThan, Ended::Ceiling) => format!("the ceiling of {} was held: --ceiling", shown(round.load)),
+        (Conclusion::MoreThan, Ended::Ceiling) => {
+            format!("the ceiling of {} was held: {}", shown(round.load), round.why.as_deref().unwrap_or("--ceiling"))
+        }
         (Conclusion::MoreThan, _) => format!("the load generator came first: {why}{saturated}"),
         (_, Ended::Unsteady) => format!("no load could be held for longer: {why}{saturated}"),
         (_, Ended::Interrupted) => "interrupted before a round was finished".to_owned(),

@@ -39,6 +39,8 @@ pub struct Ask {
     pub objectives: Vec<Objective>,
     /// From where to where, how finely.
     pub bounds: Bounds,
+    /// Descriptors that one process may have open.
+    pub descriptors: u64,
     /// Seconds that the limit is held for; other loads are measured as long as the scenario says.
     pub hold_seconds: f64,
     /// Stay in the host's network namespace.
@@ -312,7 +314,13 @@ impl Hunt<'_> {
         loop {
             let (load, phase) = match search.next() {
                 Next::Try(load, phase) => (load, phase),
-                Next::Done(found) => return Ok(concluded(number, found, knee.as_ref(), &search, loads)),
+                Next::Done(found) => {
+                    let mut round = concluded(number, found, knee.as_ref(), &search, loads);
+                    if round.ended == Ended::Ceiling {
+                        round.why = self.ask.over.end_of_descriptors(bounds.ceiling, self.ask.descriptors);
+                    }
+                    return Ok(round);
+                }
             };
             let (best, broke) = (search.best(), search.broke());
             self.show.tell(&Told::Trying { name: &name(contender), round: number, load, phase, best, broke });

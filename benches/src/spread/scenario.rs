@@ -7,7 +7,7 @@ use crate::failure::{Failure, unknown};
 use crate::load::spread::{RETRIES, SERVERS};
 use crate::load::{CONNECTION_LIMIT, RATE_LIMIT};
 use crate::scenario::{LoadPart, RoundsPart, ServerPart, VoidsPart, WorkloadPart, explain_toml};
-use crate::session::Options;
+use crate::session::{Options, only};
 
 /// What a run asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Scenario {
                 self.name
             )));
         }
-        options.narrow(&mut self.engines)?;
+        only(&options.only, &mut self.engines)?;
         self.check()
     }
 

@@ -21,6 +21,9 @@ use ask::Ask;
 /// The interface that rows show: the lab does not know how such a server waits.
 pub const INTERFACE: &str = "own";
 
+/// The service that rows show of a server that is asked something of its own.
+pub const SERVICE: &str = "request";
+
 /// Longest that a server may be waited for.
 const READY_SECONDS: u32 = 600;
 
