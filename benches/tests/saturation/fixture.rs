@@ -1,6 +1,8 @@
 //! Known answers from files: what the kernel would show of a box that lacks something, moment after moment, put to the rule table.
 //! For what cannot be taken away for real without taking it from everybody on the host.
 
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "a module of a test crate, whose panic is its report")]
+
 use std::path::Path;
 
 use hostfs::Roots;
