@@ -10,7 +10,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use service::{Handler, Next};
 use wire::client::{Operation, Request, opening, parse_reply};
-use wire::message::{AddNote, Note};
+use wire::format::Scratch;
+use wire::message::Note;
 use wire::{Format, Protocol, seeded};
 
 /// Notes in turn, so that the branch predictor does not learn one by heart.
@@ -54,7 +55,7 @@ fn note(criterion: &mut Criterion) {
             })
             .collect();
         let mut turn = requests.iter().cycle();
-        let mut scratch = AddNote::default();
+        let mut scratch = Scratch::default();
         group.bench_function("decode-add-request", |bencher| {
             bencher.iter(|| {
                 let body = turn.next().expect("a cycle has no end");

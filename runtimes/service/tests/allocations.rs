@@ -71,23 +71,38 @@ fn allocations_of(mut handler: Handler, protocol: Protocol, format: Format, oper
     ALLOCATIONS.get() - before
 }
 
-/// In the steady state a request allocates nothing, whatever the protocol and format; HTTP's Date, once a second, may
-/// account for a few.
+/// Allocations per request of formats whose library allocates whatever one does, for adding a note and for a list of ten.
+/// simd-json makes its tape anew; buffa's views box nested messages, two times a note, and grow lists of views and of sizes.
+const STATED: [(Format, u64, u64); 2] = [(Format::JsonSimd, 1, 1), (Format::ProtobufBuffa, 2, 24)];
+
+/// In the steady state a request allocates nothing, whatever the protocol and format, but for what is stated; HTTP's Date, once a
+/// second, may account for a few.
 #[test]
 fn none_per_request() {
+    let text = "Đà Nẵng, 64 bytes of a note that somebody adds on the way home".to_owned();
     let operations = [
         Operation::Echo { payload: vec![7; 64] },
-        Operation::AddNote { text: "Đà Nẵng, 64 bytes of a note that somebody adds on the way home".to_owned() },
+        Operation::AddNote { text },
         Operation::ListNotes { offset: 20, limit: 10 },
     ];
+    let mut wrong = Vec::new();
     for protocol in Protocol::ALL {
         for format in Format::ALL {
+            let stated = STATED.iter().find(|(known, ..)| *known == format).map_or((0, 0), |(_, add, list)| (*add, *list));
             for operation in &operations {
+                let stated = match operation {
+                    Operation::Echo { .. } => 0,
+                    Operation::AddNote { .. } => stated.0,
+                    Operation::ListNotes { .. } => stated.1,
+                };
                 let count = allocations(protocol, format, operation);
-                assert!(count < 50, "{protocol} {format} {operation:?}: {count} in {REQUESTS} requests");
+                if count >= stated * REQUESTS + 50 {
+                    wrong.push(format!("{protocol} {format} {operation:?}: {count} in {REQUESTS} requests, {stated} each are stated"));
+                }
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Neither does a refusal, nor a limit that follows the load.

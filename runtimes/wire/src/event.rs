@@ -48,7 +48,7 @@ pub fn write(protocol: Protocol, format: Format, event: &Note, out: &mut Vec<u8>
         Protocol::Frame => write_frame(format, event, out),
         Protocol::WebSocket => {
             // Header and body of an event are longer than its text; a wrong guess moves the message by a few bytes.
-            let opcode = if format == Format::Json { ws::Opcode::Text } else { ws::Opcode::Binary };
+            let opcode = if format.is_text() { ws::Opcode::Text } else { ws::Opcode::Binary };
             let begun = ws::begin(out, opcode, event.text.len() + frame::HEADER_BYTES);
             if opcode == ws::Opcode::Text {
                 text::write_head(out, number(event), WORD);

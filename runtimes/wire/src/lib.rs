@@ -1,23 +1,27 @@
 //! Messages, formats and framings; no I/O.
 //!
-//! Three choices, independent of each other: *what* is said ([`message`]: the note service), in which *format* a
-//! message becomes bytes ([`Format`]), and in which *protocol* those bytes are delimited on a connection
+//! Three choices, independent of each other: *what* is said ([`message`]: the note service; [`data`]: what codecs are compared
+//! with), in which *format* a message becomes bytes ([`Format`]), and in which *protocol* those bytes are delimited on a connection
 //! ([`Protocol`]). Servers use [`frame`], [`http1`] and [`websocket`] through the crate `service`; the load generator uses
 //! [`client`]. Nothing here knows a socket, a clock or a thread, so that everything can be tested and fuzzed with slices.
 
 pub mod client;
+pub mod data;
 pub mod event;
 pub mod format;
 pub mod frame;
+mod generated;
 pub mod http1;
 pub mod limits;
 pub mod message;
+mod record;
 pub mod seeded;
 mod status;
 pub mod traceparent;
 pub mod websocket;
 
 pub use format::Format;
+pub use record::Record;
 pub use status::Status;
 
 use std::fmt;
@@ -97,6 +101,9 @@ mod tests {
         let error = "grpc".parse::<Protocol>().unwrap_err();
         assert_eq!(error.to_string(), "unknown protocol `grpc`, expected one of: frame, http1, websocket");
         let error = "JSON".parse::<Format>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown format `JSON`, expected one of: raw, json, protobuf");
+        assert_eq!(
+            error.to_string(),
+            "unknown format `JSON`, expected one of: raw, json, json-sonic, json-simd, protobuf, protobuf-buffa, msgpack, msgpack-array, rkyv"
+        );
     }
 }

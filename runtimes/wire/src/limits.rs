@@ -26,3 +26,11 @@ pub const EVENT_BYTES: usize = 64 << 10;
 /// Largest reply body that a client accepts: a full page of the longest texts, each byte of which JSON may
 /// write as `\u0000`, is 2.4 MiB.
 pub const REPLY_BODY_BYTES: usize = 4 << 20;
+
+/// Deepest nesting of what a body brings that nobody knows. serde_json's own limit, set for those libraries whose default of 1,024
+/// needs more stack than a thread may have; prost and buffa stop at 100.
+pub const NESTING: u16 = 128;
+
+/// Largest body that any format decodes. Decoding may take a multiple of it in memory, since an empty note of 2 bytes in
+/// protobuf becomes one of 72: `tests/hostile.rs` measures the multiple.
+pub const MESSAGE_BYTES: usize = REPLY_BODY_BYTES;

@@ -6,11 +6,11 @@
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::format::json::{rfc3339, string_u64};
+use crate::format::{raw_fields, rfc3339, string_u64};
 use crate::limits;
 
 /// A point in time, as in `google.protobuf.Timestamp`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Timestamp {
     /// Seconds since the Unix epoch.
     #[prost(int64, tag = "1")]
@@ -30,7 +30,9 @@ impl Timestamp {
 }
 
 /// A note as the server keeps it.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Message)]
+#[derive(
+    Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Message, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 #[serde(default)]
 pub struct Note {
     /// Assigned by the server, from 1, ascending.
@@ -51,7 +53,10 @@ pub struct Note {
 }
 
 /// Asks to add a note; the reply is the [`Note`].
-#[derive(Clone, PartialEq, Eq, Hash, Message)]
+#[derive(
+    Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Message, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
+#[serde(default)]
 pub struct AddNote {
     /// What to note.
     #[prost(string, tag = "1")]
@@ -59,7 +64,9 @@ pub struct AddNote {
 }
 
 /// Asks for a page of notes in ascending order of id; the reply is a [`NotePage`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Message)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Message, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 #[serde(default)]
 pub struct ListNotes {
     /// Notes to skip.
@@ -78,7 +85,9 @@ impl ListNotes {
 }
 
 /// A page of notes.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Message)]
+#[derive(
+    Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Message, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 #[serde(default)]
 pub struct NotePage {
     /// Notes that the server holds, of which this is a page.
@@ -89,3 +98,7 @@ pub struct NotePage {
     #[prost(message, repeated, tag = "2")]
     pub notes: Vec<Note>,
 }
+
+raw_fields!(Timestamp { seconds: i64, nanos: i32 });
+raw_fields!(ListNotes { offset: u32, limit: u32 });
+raw_fields!(NotePage { total: u64, notes: Vec<Note> });

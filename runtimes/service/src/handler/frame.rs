@@ -1,7 +1,7 @@
 //! One frame: parse, perform, reply.
 
+use wire::Status;
 use wire::frame::{self, Opcode, Parsed};
-use wire::{Format, Status};
 
 use super::{Connection, Operation, Parts, Refusal, Step};
 
@@ -25,7 +25,7 @@ pub(super) fn answer(shard: &mut Parts, connection: &mut Connection, request: &f
     let start = frame::begin(out, request.id, request.opcode, Status::Ok.frame());
     let outcome = shard
         .take_place(connection)
-        .and_then(|()| operation(shard.format, request))
+        .and_then(|()| operation(shard, request))
         .and_then(|operation| shard.perform(operation, out));
     match outcome {
         Ok(()) => frame::finish(out, start),
@@ -42,12 +42,13 @@ pub(super) fn refuse(out: &mut Vec<u8>, id: u32, opcode: u8, refusal: &Refusal) 
     frame::write(out, id, opcode, refusal.status.frame(), |out| out.extend_from_slice(refusal.says.as_bytes()));
 }
 
-fn operation<'a>(format: Format, request: &frame::Frame<'a>) -> Result<Operation<'a>, Refusal> {
+fn operation<'a>(shard: &mut Parts, request: &frame::Frame<'a>) -> Result<Operation<'a>, Refusal> {
     match Opcode::from_byte(request.opcode) {
         Some(Opcode::Echo) => Ok(Operation::Echo(request.body)),
         Some(Opcode::AddNote) => Ok(Operation::AddNote(request.body)),
         Some(Opcode::ListNotes) => {
-            format.decode_list_notes(request.body).map(Operation::ListNotes).map_err(Refusal::from)
+            let request = shard.format.decode(request.body, &mut shard.scratch)?;
+            Ok(Operation::ListNotes(request))
         }
         None => {
             let says = format!("unknown opcode {}: 1 echo, 2 add note, 3 list notes", request.opcode);

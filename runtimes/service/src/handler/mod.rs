@@ -16,7 +16,8 @@ mod websocket;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use wire::message::{AddNote, ListNotes};
+use wire::format::Scratch;
+use wire::message::ListNotes;
 use wire::{Format, Protocol, Status, event};
 
 use crate::clock::Clock;
@@ -95,7 +96,7 @@ struct Parts {
     format: Format,
     store: Store,
     clock: Clock,
-    scratch: AddNote,
+    scratch: Scratch,
     /// Payloads of WebSocket frames without their masks, one at a time.
     unmasked: Vec<u8>,
     counters: Arc<Counters>,
@@ -198,7 +199,7 @@ impl Handler {
             format,
             store,
             clock: Clock::new(),
-            scratch: AddNote::default(),
+            scratch: Scratch::default(),
             unmasked: Vec::new(),
             counters,
             connections,

@@ -7,7 +7,7 @@
 use wire::frame::{self, Opcode};
 use wire::websocket::frame::{self as ws, Frame, Parsed};
 use wire::websocket::{CloseCode, handshake, is_close_code, text};
-use wire::{Format, Status, http1, limits};
+use wire::{Status, http1, limits};
 
 use super::{Connection, Operation, Parts, Refusal, Step};
 
@@ -219,8 +219,8 @@ fn answer(
     let Ok(message) = std::str::from_utf8(message) else {
         return Err(Closing::new(CloseCode::InvalidText, "a text message that is not UTF-8"));
     };
-    if shard.format != Format::Json {
-        let says = format!("text is for the format json: send {} in binary messages", shard.format);
+    if !shard.format.is_text() {
+        let says = format!("text is for JSON: send {} in binary messages", shard.format);
         return Err(Closing::new(CloseCode::Unsupported, says));
     }
     answer_text(shard, connection, message, out);
@@ -257,7 +257,7 @@ fn answer_text(shard: &mut Parts, connection: &mut Connection, message: &str, ou
             text::write_reply_head(out, message.id, Status::Ok);
             let outcome = shard
                 .take_place(connection)
-                .and_then(|()| operation(shard.format, &message))
+                .and_then(|()| operation(shard, &message))
                 .and_then(|operation| shard.perform(operation, out));
             (message.id, outcome)
         }
@@ -272,12 +272,12 @@ fn answer_text(shard: &mut Parts, connection: &mut Connection, message: &str, ou
     ws::finish(out, begun);
 }
 
-fn operation<'a>(format: Format, message: &text::Message<'a>) -> Result<Operation<'a>, Refusal> {
+fn operation<'a>(shard: &mut Parts, message: &text::Message<'a>) -> Result<Operation<'a>, Refusal> {
     let body = message.body.as_bytes();
     match text::opcode(message.word) {
         Some(Opcode::Echo) => Ok(Operation::Echo(body)),
         Some(Opcode::AddNote) => Ok(Operation::AddNote(body)),
-        Some(Opcode::ListNotes) => format.decode_list_notes(body).map(Operation::ListNotes).map_err(Refusal::from),
+        Some(Opcode::ListNotes) => Ok(Operation::ListNotes(shard.format.decode(body, &mut shard.scratch)?)),
         None => {
             let word: String = message.word.escape_default().take(20).collect();
             let says = format!("unknown operation `{word}`: echo, add or list");

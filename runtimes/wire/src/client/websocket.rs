@@ -15,12 +15,12 @@ const HEADERS: usize = 32;
 
 /// A request's message, not yet in a frame: the frame's mask is made anew for each copy.
 pub(super) fn encode(format: Format, operation: &Operation) -> Vec<u8> {
-    match (format, operation) {
+    match (format.is_text(), operation) {
         // Text must be UTF-8, an echo may be anything.
-        (Format::Json, Operation::Echo { payload }) if std::str::from_utf8(payload).is_err() => {
+        (true, Operation::Echo { payload }) if std::str::from_utf8(payload).is_err() => {
             super::encode_frame(format, operation)
         }
-        (Format::Json, _) => {
+        (true, _) => {
             let mut out = vec![b'0'; text::ID_DIGITS];
             out.push(b' ');
             out.extend_from_slice(text::name(operation.opcode()).as_bytes());
@@ -28,7 +28,7 @@ pub(super) fn encode(format: Format, operation: &Operation) -> Vec<u8> {
             operation.encode_body(format, &mut out);
             out
         }
-        (Format::Raw | Format::Protobuf, _) => super::encode_frame(format, operation),
+        (false, _) => super::encode_frame(format, operation),
     }
 }
 

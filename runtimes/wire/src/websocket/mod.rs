@@ -3,9 +3,9 @@
 //! A connection begins as HTTP ([`handshake`]) and goes on in frames ([`frame`]). What is said in them is one request or
 //! one reply a message, and the type of the message says how its head is written:
 //!
-//! * **binary**: a message of the protocol `frame`, header and body ([`crate::frame`]). Formats `raw` and `protobuf`.
+//! * **binary**: a message of the protocol `frame`, header and body ([`crate::frame`]). Formats whose bodies are bytes.
 //! * **text**: a head line, then the body ([`text`]): `7 add\n{"text":"hello"}` is answered by `7 200\n{"id":"1001",…}`.
-//!   Format `json`, whose clients live where strings are easy and bytes are not.
+//!   Formats of JSON, whose clients live where strings are easy and bytes are not.
 //!
 //! Why a head at all: one connection asks for different things and may have several requests under way, so that neither the
 //! path of the handshake nor the order of replies can say what a message is about. Why no JSON envelope around the body: the
