@@ -88,7 +88,8 @@ fn none_per_request() {
     let mut wrong = Vec::new();
     for protocol in Protocol::ALL {
         for format in Format::ALL {
-            let stated = STATED.iter().find(|(known, ..)| *known == format).map_or((0, 0), |(_, add, list)| (*add, *list));
+            let stated =
+                STATED.iter().find(|(known, ..)| *known == format).map_or((0, 0), |(_, add, list)| (*add, *list));
             for operation in &operations {
                 let stated = match operation {
                     Operation::Echo { .. } => 0,
@@ -97,7 +98,9 @@ fn none_per_request() {
                 };
                 let count = allocations(protocol, format, operation);
                 if count >= stated * REQUESTS + 50 {
-                    wrong.push(format!("{protocol} {format} {operation:?}: {count} in {REQUESTS} requests, {stated} each are stated"));
+                    wrong.push(format!(
+                        "{protocol} {format} {operation:?}: {count} in {REQUESTS} requests, {stated} each are stated"
+                    ));
                 }
             }
         }

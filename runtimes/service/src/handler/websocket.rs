@@ -104,7 +104,7 @@ fn shed(shard: &mut Parts, connection: &mut Connection, frame: &Frame<'_>, out: 
         (ws::Opcode::Binary, Some(&[_, _, _, _, i0, i1, i2, i3, opcode, ..])) => {
             (u32::from_le_bytes([i0, i1, i2, i3]), opcode)
         }
-        (ws::Opcode::Text, _) if shard.format == Format::Json => match text_id() {
+        (ws::Opcode::Text, _) if shard.format.is_text() => match text_id() {
             Some(id) => (id, 0),
             None => return false,
         },

@@ -248,7 +248,6 @@ impl Viewed for Broadcast {
             updated: nested(&self.updated),
             locale: &self.locale,
             score: self.score,
-            ..BroadcastView::default()
         }
     }
 
@@ -274,13 +273,7 @@ impl Viewed for Author {
     type View<'a> = AuthorView<'a>;
 
     fn view(&self) -> AuthorView<'_> {
-        AuthorView {
-            id: self.id,
-            name: &self.name,
-            avatar_url: &self.avatar_url,
-            verified: self.verified,
-            ..AuthorView::default()
-        }
+        AuthorView { id: self.id, name: &self.name, avatar_url: &self.avatar_url, verified: self.verified }
     }
 
     fn from_view(view: &AuthorView<'_>) -> Author {
@@ -299,7 +292,6 @@ impl Viewed for Media {
             width: self.width,
             height: self.height,
             duration_seconds: self.duration_seconds,
-            ..MediaView::default()
         }
     }
 

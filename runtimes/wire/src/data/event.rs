@@ -165,7 +165,6 @@ impl Viewed for Event {
             span_id: &self.span_id,
             attributes: repeated(&self.attributes),
             frames: repeated(&self.frames),
-            ..EventView::default()
         }
     }
 
@@ -188,7 +187,7 @@ impl Viewed for Attribute {
     type View<'a> = AttributeView<'a>;
 
     fn view(&self) -> AttributeView<'_> {
-        AttributeView { key: &self.key, value: &self.value, ..AttributeView::default() }
+        AttributeView { key: &self.key, value: &self.value }
     }
 
     fn from_view(view: &AttributeView<'_>) -> Attribute {
@@ -206,7 +205,6 @@ impl Viewed for Frame {
             line: self.line,
             column: self.column,
             locals: repeated(&self.locals),
-            ..FrameView::default()
         }
     }
 

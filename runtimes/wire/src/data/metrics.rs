@@ -94,7 +94,7 @@ impl Viewed for Samples {
     type View<'a> = SamplesView<'a>;
 
     fn view(&self) -> SamplesView<'_> {
-        SamplesView { taken: nested(&self.taken), series: repeated(&self.series), ..SamplesView::default() }
+        SamplesView { taken: nested(&self.taken), series: repeated(&self.series) }
     }
 
     fn from_view(view: &SamplesView<'_>) -> Samples {
@@ -109,7 +109,7 @@ impl Viewed for Series {
     type View<'a> = SeriesView<'a>;
 
     fn view(&self) -> SeriesView<'_> {
-        SeriesView { name: &self.name, labels: repeated(&self.labels), value: self.value, ..SeriesView::default() }
+        SeriesView { name: &self.name, labels: repeated(&self.labels), value: self.value }
     }
 
     fn from_view(view: &SeriesView<'_>) -> Series {
@@ -125,7 +125,7 @@ impl Viewed for Label {
     type View<'a> = LabelView<'a>;
 
     fn view(&self) -> LabelView<'_> {
-        LabelView { name: &self.name, value: &self.value, ..LabelView::default() }
+        LabelView { name: &self.name, value: &self.value }
     }
 
     fn from_view(view: &LabelView<'_>) -> Label {

@@ -46,13 +46,7 @@ impl Viewed for Presence {
     type View<'a> = PresenceView<'a>;
 
     fn view(&self) -> PresenceView<'_> {
-        PresenceView {
-            user: self.user,
-            room: &self.room,
-            state: self.state,
-            seen_ms: self.seen_ms,
-            ..PresenceView::default()
-        }
+        PresenceView { user: self.user, room: &self.room, state: self.state, seen_ms: self.seen_ms }
     }
 
     fn from_view(view: &PresenceView<'_>) -> Presence {

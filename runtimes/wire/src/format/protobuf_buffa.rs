@@ -38,7 +38,7 @@ impl Codec for Buffa {
     }
 
     fn encode_add_note(text: &str, out: &mut Vec<u8>) {
-        AddNoteView { text, ..AddNoteView::default() }.encode(out);
+        AddNoteView { text }.encode(out);
     }
 
     fn decode_add_note<'a>(body: &'a [u8], _: &'a mut Scratch) -> Result<Cow<'a, str>, Stop> {
@@ -47,7 +47,7 @@ impl Codec for Buffa {
 
     fn encode_page<'a>(total: u64, notes: impl Iterator<Item = &'a Note> + Clone, out: &mut Vec<u8>) {
         let notes = notes.map(Viewed::view).collect();
-        NotePageView { total, notes: RepeatedView::new(notes), ..NotePageView::default() }.encode(out);
+        NotePageView { total, notes: RepeatedView::new(notes) }.encode(out);
     }
 
     fn id_and_text<'a>(body: &'a [u8], _: &'a mut Scratch) -> Result<(u64, Cow<'a, str>), Stop> {
@@ -81,13 +81,7 @@ impl Viewed for Note {
     type View<'a> = NoteView<'a>;
 
     fn view(&self) -> NoteView<'_> {
-        NoteView {
-            id: self.id,
-            text: &self.text,
-            created: nested(&self.created),
-            modified: nested(&self.modified),
-            ..NoteView::default()
-        }
+        NoteView { id: self.id, text: &self.text, created: nested(&self.created), modified: nested(&self.modified) }
     }
 
     fn from_view(view: &NoteView<'_>) -> Note {
@@ -100,7 +94,7 @@ impl Viewed for NotePage {
     type View<'a> = NotePageView<'a>;
 
     fn view(&self) -> NotePageView<'_> {
-        NotePageView { total: self.total, notes: repeated(&self.notes), ..NotePageView::default() }
+        NotePageView { total: self.total, notes: repeated(&self.notes) }
     }
 
     fn from_view(view: &NotePageView<'_>) -> NotePage {
@@ -112,7 +106,7 @@ impl Viewed for AddNote {
     type View<'a> = AddNoteView<'a>;
 
     fn view(&self) -> AddNoteView<'_> {
-        AddNoteView { text: &self.text, ..AddNoteView::default() }
+        AddNoteView { text: &self.text }
     }
 
     fn from_view(view: &AddNoteView<'_>) -> AddNote {
