@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use service::Refusal;
 use tonic::transport::{Channel, Endpoint};
+use wire::format::Scratch;
 use wire::message::AddNote;
 use wire::{Format, limits};
 
@@ -45,7 +46,7 @@ impl Gateway {
                 let headers = passed_on(&request, trace);
                 let body = rest::body(request).await?;
                 let message = trace.phase("decode", || {
-                    let mut scratch = AddNote::default();
+                    let mut scratch = Scratch::default();
                     let text = Format::Json.decode_add_note(&body, &mut scratch)?.into_owned();
                     Ok::<_, Fault>(AddNote { text })
                 })?;

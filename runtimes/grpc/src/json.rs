@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use service::{Desk, Refusal};
 use wire::Format;
-use wire::message::AddNote;
+use wire::format::Scratch;
 
 use crate::front::Serve;
 use crate::rest::{self, Asked, Fault};
@@ -29,7 +29,7 @@ impl Json {
         match rest::route(&request)? {
             Asked::Add => {
                 let body = rest::body(request).await?;
-                let mut scratch = AddNote::default();
+                let mut scratch = Scratch::default();
                 let text = trace.phase("decode", || Format::Json.decode_add_note(&body, &mut scratch))?;
                 let note = trace.phase("store", || self.0.add(&text))?;
                 trace.phase("encode", || Format::Json.encode_note(&note, &mut out));
