@@ -34,6 +34,9 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("idle", include_str!("../scenarios/idle.toml")),
 ];
 
+/// What can be asked of the servers.
+pub const SERVICES: [&str; 3] = ["echo", "note", "content"];
+
 /// What a run asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +88,7 @@ pub struct Scenario {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadPart {
-    /// `echo` or `note`.
+    /// `echo`, `note` or `content`.
     pub service: String,
     /// Bytes of an echo payload or of an added note's text.
     pub payload_bytes: u32,
@@ -422,7 +425,8 @@ impl WorkloadPart {
         match self.service.as_str() {
             "echo" => Ok(Kind::Echo),
             "note" => Ok(Kind::Note { add_share: self.add_share, page: self.page }),
-            other => Err(crate::failure::unknown("workload.service", other, ["echo", "note"])),
+            "content" => Ok(Kind::Content),
+            other => Err(crate::failure::unknown("workload.service", other, SERVICES)),
         }
     }
 }

@@ -1,8 +1,6 @@
 //! Encoded bytes by data set and format, for `lab wire --sizes`. No load, no clock: the same on every machine.
 
 use serde::Serialize;
-use wire::Format;
-use wire::message::Note;
 
 use crate::report::bytes_table;
 
@@ -24,48 +22,20 @@ pub struct Size {
     pub saved: f64,
 }
 
-/// Notes in the pages that are measured.
-const PAGES: [u32; 3] = [1, 5, 50];
-
-/// Every set in every format: sets together, formats in their usual order.
+/// Every data set in every format: sets together, formats in their usual order.
 pub fn measure() -> Vec<Size> {
-    let notes: Vec<Note> = (0..wire::seeded::NOTES).map(wire::seeded::note).collect();
-    let mut sizes = Vec::new();
-    sizes.extend(set("note", &notes, |format, note, out| format.encode_note(note, out)));
-    sizes.extend(set("add-note", &notes, |format, note, out| format.encode_add_note(&note.text, out)));
-    for page in PAGES {
-        let pages: Vec<&[Note]> = notes.chunks_exact(page as usize).collect();
-        let total = u64::from(wire::seeded::NOTES);
-        sizes.extend(set(&format!("notes-{page}"), &pages, |format, page, out| {
-            format.encode_page(total, page.iter(), out)
-        }));
-    }
-    sizes
-}
-
-fn set<T>(name: &str, variants: &[T], encode: impl Fn(Format, &T, &mut Vec<u8>)) -> Vec<Size> {
-    let mut out = Vec::new();
-    let mut total = |format: Format| {
-        let each = variants.iter().map(|variant| {
-            out.clear();
-            encode(format, variant, &mut out);
-            out.len() as f64
-        });
-        each.sum::<f64>()
+    let sizes = wire::data::sizes();
+    let size = |size: &wire::data::Size| {
+        let reference = sizes.iter().find(|other| other.set == size.set && other.format.name() == REFERENCE);
+        Size {
+            set: size.set.to_owned(),
+            format: size.format.name().to_owned(),
+            variants: size.variants,
+            bytes: size.mean(),
+            saved: reference.map_or(0.0, |json| 1.0 - size.mean() / json.mean()),
+        }
     };
-    let count = variants.len() as u64;
-    let totals: Vec<(Format, f64)> = Format::ALL.iter().map(|format| (*format, total(*format))).collect();
-    let reference = totals.iter().find(|(format, _)| format.name() == REFERENCE).map_or(1.0, |(_, bytes)| *bytes);
-    totals
-        .into_iter()
-        .map(|(format, bytes)| Size {
-            set: name.to_owned(),
-            format: format.name().to_owned(),
-            variants: count,
-            bytes: bytes / count as f64,
-            saved: 1.0 - bytes / reference,
-        })
-        .collect()
+    sizes.iter().map(size).collect()
 }
 
 /// Two tables: bytes, and by how much a format is smaller than [`REFERENCE`].
@@ -76,6 +46,7 @@ pub fn table(sizes: &[Size]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::Format;
 
     /// Shows the order of sizes that the formats' designs predict, for every set: JSON names its fields, protobuf numbers them.
     #[test]
@@ -87,7 +58,7 @@ mod tests {
             assert!(size.bytes < json.bytes && size.saved > 0.0, "{size:?} {json:?}");
             assert_eq!((json.saved, json.variants), (0.0, size.variants));
         }
-        assert!(of("notes-50", "json").bytes > 40.0 * of("notes-1", "json").bytes);
+        assert!(of("notes", "json").bytes > 40.0 * of("note", "json").bytes);
     }
 
     /// Shows that the tables name every set and format and fit a terminal.
@@ -95,6 +66,6 @@ mod tests {
     fn tables_fit() {
         let text = table(&measure());
         assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-        assert!(Format::ALL.iter().all(|format| text.contains(format.name())) && text.contains("notes-50"), "{text}");
+        assert!(Format::ALL.iter().all(|format| text.contains(format.name())) && text.contains("broadcast"), "{text}");
     }
 }

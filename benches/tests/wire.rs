@@ -26,6 +26,7 @@ fn scenario(folder: &Path) -> String {
     let text = "name = \"small\"\nquestion = \"Does it work?\"\nengines = [\"mio\"]\nprotocols = [\"frame\"]\nformats = [\"raw\"]\n\
          [workload]\nservice = \"note\"\nadd_share = 1.0\npayload_bytes = 64\n\
          [[workloads]]\nservice = \"note\"\nadd_share = 1.0\npayload_bytes = 512\n\
+         [[workloads]]\nservice = \"content\"\npayload_bytes = 1\n\
          [load]\nmode = \"open\"\nrate = 400\nconnections = 8\nwarmup_seconds = 0.05\nmeasure_seconds = 0.25\n\
          [rounds]\ncount = 2\nseed = 7\nsyscalls = false\n\
          [voids]\nretries = 0\nforeign_cpu_share = 1.0\nsteal_share = 1.0\nschedule_lag_p99_us = 1e9\nrate_shortfall = 0.95\n";
@@ -53,8 +54,15 @@ fn formats_are_compared_on_live_connections() {
     let again = Command::new(env!("CARGO_BIN_EXE_lab")).args(["report", "--json"]).arg(&out).output().unwrap();
     let summary: Value = serde_json::from_slice(&again.stdout).unwrap();
     let shares = summary["codec"].as_array().unwrap();
-    assert_eq!(shares.len(), 4, "two formats, two sizes: {shares:?}");
-    for share in shares {
+    assert_eq!(shares.len(), 6, "two formats, three requests: {shares:?}");
+    let published: Vec<f64> = shares
+        .iter()
+        .filter(|share| share["ask"] == "publish")
+        .map(|share| share["wire_bytes"].as_f64().unwrap())
+        .collect();
+    // A rich record of some 2 kB goes there and back; protobuf leaves its names out.
+    assert!(published.len() == 2 && published[0] > 2_500.0 && published[1] < published[0], "{published:?}");
+    for share in shares.iter().filter(|share| share["ask"] != "publish") {
         let text = if share["ask"] == "add 64 B" { 64.0 } else { 512.0 };
         let wire = share["wire_bytes"].as_f64().unwrap();
         // Two headers of 12 bytes, the text twice; times, ids and names on top.
@@ -65,7 +73,7 @@ fn formats_are_compared_on_live_connections() {
     let bytes =
         |format: &str| shares.iter().find(|share| share["format"] == format).unwrap()["wire_bytes"].as_f64().unwrap();
     assert!(bytes("protobuf") < bytes("json"));
-    assert_eq!(summary["calculator"].as_array().unwrap().len(), 3, "a line a format, raw included");
+    assert_eq!(summary["calculator"].as_array().unwrap().len(), 6, "a line a format and kind of request, raw included");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("id=\"h-codec\"") && page.contains("id=\"h-calculator\"") && page.contains("id=\"h-sizes\""));
     assert!(std::fs::read_to_string(out.join("report.md")).unwrap().contains("## The codec's share"));

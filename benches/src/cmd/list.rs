@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::engines::Engines;
 use crate::scale::scenario::{BUILT_IN as SCALES, Scenario as Scale};
-use crate::scenario::{Any, BUILT_IN};
+use crate::scenario::{Any, BUILT_IN, SERVICES};
 
 /// List engines, scenarios, protocols, formats and services.
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let scenarios: Vec<_> =
             scenarios.iter().map(|s| json!({"name": s.about().0, "question": s.about().1})).collect();
         let scales: Vec<_> = scales.iter().map(|s| json!({"name": s.name, "question": s.question})).collect();
-        let all = json!({"engines": engines, "scenarios": scenarios, "scales": scales, "protocols": protocols, "formats": formats, "services": ["echo", "note"]});
+        let all = json!({"engines": engines, "scenarios": scenarios, "scales": scales, "protocols": protocols, "formats": formats, "services": SERVICES});
         println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -68,6 +68,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for scale in scales {
         println!("  {:<19}{}", scale.name, scale.question);
     }
-    println!("\nProtocols  {}\nFormats    {}\nServices   echo, note", protocols.join(", "), formats.join(", "));
+    println!(
+        "\nProtocols  {}\nFormats    {}\nServices   {}",
+        protocols.join(", "),
+        formats.join(", "),
+        SERVICES.join(", ")
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -49,8 +49,8 @@ pub struct Args {
     /// Wire format: raw, json or protobuf
     #[arg(long, default_value = "raw")]
     format: Format,
-    /// What is asked: echo or note
-    #[arg(long, default_value = "note", value_parser = ["echo", "note"])]
+    /// What is asked: echo, note or content
+    #[arg(long, default_value = "note", value_parser = crate::scenario::SERVICES)]
     service: String,
     /// Bytes of an echo payload or of an added note's text
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -238,6 +238,7 @@ fn workload(args: &Args) -> Result<Workload, Failure> {
     }
     let kind = match args.service.as_str() {
         "echo" => Kind::Echo,
+        "content" => Kind::Content,
         _ => Kind::Note { add_share: args.add_share, page: args.page },
     };
     Ok(Workload::new(args.protocol, args.format, &kind, args.payload_bytes, &host, args.seed))

@@ -44,7 +44,7 @@ pub struct Args {
     /// Formats, instead of the scenario's; raw is added
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     formats: Vec<String>,
-    /// What is asked, instead of the scenario's workloads: add:BYTES of text, list:NOTES in a page, echo:BYTES
+    /// What is asked, instead of the scenario's workloads: add:BYTES of text, list:NOTES in a page, echo:BYTES, publish (a rich record)
     #[arg(long, value_name = "WHAT:SIZE", value_delimiter = ',')]
     ask: Vec<String>,
     /// Requests per second offered to every engine and format alike, instead of the scenario's
@@ -153,14 +153,17 @@ fn generate(args: &Args, scenario: &mut Scenario) -> Result<(), Failure> {
 
 /// `list:5`, `add:128` or `echo:64`; the scenario's check bounds the sizes.
 fn workload(ask: &str) -> Result<WorkloadPart, Failure> {
-    let usage = || Failure::Usage(format!("--ask {ask}: expected add:BYTES, list:NOTES or echo:BYTES"));
+    let usage = || Failure::Usage(format!("--ask {ask}: expected add:BYTES, list:NOTES, echo:BYTES or publish"));
+    if ask == "publish" {
+        return Ok(WorkloadPart { service: "content".to_owned(), payload_bytes: 1, add_share: 0.0, page: 1 });
+    }
     let (what, size) = ask.split_once(':').ok_or_else(usage)?;
     let size: u32 = size.parse().map_err(|_| usage())?;
     let (service, add_share, page, payload_bytes) = match what {
         "list" => ("note", 0.0, size, 64),
         "add" => ("note", 1.0, 1, size),
         "echo" => ("echo", 0.0, 1, size),
-        _ => return Err(unknown("request of --ask", what, ["add", "list", "echo"])),
+        _ => return Err(unknown("request of --ask", what, ["add", "list", "echo", "publish"])),
     };
     Ok(WorkloadPart { service: service.to_owned(), payload_bytes, add_share, page })
 }

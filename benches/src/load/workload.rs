@@ -4,6 +4,7 @@
 //! varied (texts, pages), since one repeated message flatters branch predictors and caches.
 
 use wire::client::{Exchange, Operation, Request, opening};
+use wire::data::Broadcast;
 use wire::message::{ListNotes, Note};
 use wire::{Format, Protocol};
 
@@ -25,6 +26,8 @@ pub enum Kind {
         /// Notes in a page.
         page: u32,
     },
+    /// A rich record goes to the server whole and comes back.
+    Content,
 }
 
 impl Kind {
@@ -38,6 +41,12 @@ impl Kind {
         };
         match self {
             Self::Echo => 2.0 * f64::from(payload_bytes),
+            Self::Content => {
+                let all = encoded(&|out| {
+                    (0..DECK as u32).for_each(|index| Format::Raw.encode(&Broadcast::seeded(index), out))
+                });
+                2.0 * all / DECK as f64
+            }
             Self::Note { add_share, page } => {
                 let text = "x".repeat(payload_bytes as usize);
                 let note = Note { text: text.clone(), ..Note::default() };
@@ -78,6 +87,7 @@ impl Workload {
             .map(|position| {
                 let operation = match kind {
                     Kind::Echo => Operation::Echo { payload: text(&mut random, payload_bytes).into_bytes() },
+                    Kind::Content => Operation::Publish { index: position as u32 },
                     Kind::Note { add_share, page } => {
                         // Spread evenly over the deck, so that every stretch of it has the asked share.
                         let adds = |count: usize| (count as f64 * add_share) as usize;

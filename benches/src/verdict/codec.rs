@@ -140,6 +140,7 @@ pub fn curves(matrix: &Matrix) -> Vec<Curve> {
 pub fn content_bytes(cell: &Cell) -> f64 {
     let kind = match (cell.load.add_share, cell.load.page) {
         (Some(add_share), Some(page)) => Kind::Note { add_share, page },
+        _ if cell.service == "content" => Kind::Content,
         _ => Kind::Echo,
     };
     kind.content_bytes(cell.load.payload_bytes)

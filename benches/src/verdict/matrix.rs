@@ -34,6 +34,7 @@ impl Cell {
             (Some(share), Some(page)) if share <= 0.0 => format!("list {page}"),
             (Some(share), Some(_)) if share >= 1.0 => format!("add {bytes} B"),
             (Some(share), Some(page)) => format!("{:.0}% add {bytes} B, list {page}", share * 100.0),
+            _ if self.service == "content" => "publish".to_owned(),
             _ => format!("{} {bytes} B", self.service),
         }
     }

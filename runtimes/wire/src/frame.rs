@@ -6,7 +6,7 @@
 //! offset  size  field
 //!      0     4  length   of the body in bytes, without this header; at most limits::BODY_BYTES in requests
 //!      4     4  id       chosen by the client, repeated by the reply: several requests can be under way
-//!      8     1  opcode   1 echo, 2 add note, 3 list notes; repeated by the reply; 128 an event (see `event`)
+//!      8     1  opcode   1 echo, 2 add note, 3 list notes, 4 publish; repeated by the reply; 128 an event (see `event`)
 //!      9     1  status   0 in requests; in replies 0 ok, 1 bad request, 2 unknown opcode, 3 too large, 4 busy
 //!     10     1  magic    0x48: something else is no frame, and is refused before its length is believed
 //!     11     1  version  1
@@ -36,6 +36,8 @@ pub enum Opcode {
     AddNote = 2,
     /// List the page that the body names.
     ListNotes = 3,
+    /// Take in the broadcast in the body and send it back.
+    Publish = 4,
 }
 
 impl Opcode {
@@ -45,6 +47,7 @@ impl Opcode {
             1 => Some(Opcode::Echo),
             2 => Some(Opcode::AddNote),
             3 => Some(Opcode::ListNotes),
+            4 => Some(Opcode::Publish),
             _ => None,
         }
     }

@@ -50,8 +50,9 @@ fn operation<'a>(shard: &mut Parts, request: &frame::Frame<'a>) -> Result<Operat
             let request = shard.format.decode(request.body, &mut shard.scratch)?;
             Ok(Operation::ListNotes(request))
         }
+        Some(Opcode::Publish) => Ok(Operation::Publish(request.body)),
         None => {
-            let says = format!("unknown opcode {}: 1 echo, 2 add note, 3 list notes", request.opcode);
+            let says = format!("unknown opcode {}: 1 echo, 2 add note, 3 list notes, 4 publish", request.opcode);
             Err(Refusal::new(Status::NotFound, says))
         }
     }

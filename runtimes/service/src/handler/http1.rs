@@ -28,7 +28,7 @@ pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8],
     let outcome = shard.take_place(connection).and_then(|()| route(&request)).and_then(|operation| {
         let content_type = match operation {
             Operation::Echo(_) => "application/octet-stream",
-            Operation::AddNote(_) | Operation::ListNotes(_) => shard.format.content_type(),
+            Operation::AddNote(_) | Operation::ListNotes(_) | Operation::Publish(_) => shard.format.content_type(),
         };
         let head = http1::begin_reply(out, Status::Ok, content_type, shard.clock.date(), request.persistence);
         shard.perform(operation, out)?;
@@ -59,8 +59,10 @@ fn route<'a>(request: &Request<'a>) -> Result<Operation<'a>, Refusal> {
         ("/echo", Method::Post) => Ok(Operation::Echo(request.body)),
         ("/demo/notes", Method::Post) => Ok(Operation::AddNote(request.body)),
         ("/demo/notes", Method::Get | Method::Head) => page_of_query(request.query).map(Operation::ListNotes),
+        ("/demo/content", Method::Post) => Ok(Operation::Publish(request.body)),
+        ("/demo/content", _) => Err(Refusal::new(Status::MethodNotAllowed, "/demo/content takes POST")),
         ("/echo", _) => Err(Refusal::new(Status::MethodNotAllowed, "/echo takes POST")),
         ("/demo/notes", _) => Err(Refusal::new(Status::MethodNotAllowed, "/demo/notes takes GET, HEAD and POST")),
-        _ => Err(Refusal::new(Status::NotFound, "no such path: there are /echo and /demo/notes")),
+        _ => Err(Refusal::new(Status::NotFound, "no such path: there are /echo, /demo/notes and /demo/content")),
     }
 }

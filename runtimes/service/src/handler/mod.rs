@@ -16,6 +16,7 @@ mod websocket;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use wire::data::Broadcast;
 use wire::format::Scratch;
 use wire::message::ListNotes;
 use wire::{Format, Protocol, Status, event};
@@ -131,6 +132,7 @@ enum Operation<'a> {
     Echo(&'a [u8]),
     AddNote(&'a [u8]),
     ListNotes(ListNotes),
+    Publish(&'a [u8]),
 }
 
 /// Why a request is not served.
@@ -403,6 +405,13 @@ impl Parts {
             Operation::ListNotes(request) => {
                 notes::check_page(request)?;
                 self.format.encode_page(self.store.total(), self.store.page(request), out);
+                Ok(())
+            }
+            Operation::Publish(body) => {
+                // Taken in whole, as a producer's record is: every field decoded, and the same encoded again.
+                let broadcast: Broadcast = self.format.decode(body, &mut self.scratch)?;
+                broadcast.check().map_err(|broken| Refusal::new(Status::BadRequest, broken))?;
+                self.format.encode(&broadcast, out);
                 Ok(())
             }
         }

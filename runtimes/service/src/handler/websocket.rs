@@ -278,9 +278,10 @@ fn operation<'a>(shard: &mut Parts, message: &text::Message<'a>) -> Result<Opera
         Some(Opcode::Echo) => Ok(Operation::Echo(body)),
         Some(Opcode::AddNote) => Ok(Operation::AddNote(body)),
         Some(Opcode::ListNotes) => Ok(Operation::ListNotes(shard.format.decode(body, &mut shard.scratch)?)),
+        Some(Opcode::Publish) => Ok(Operation::Publish(body)),
         None => {
             let word: String = message.word.escape_default().take(20).collect();
-            let says = format!("unknown operation `{word}`: echo, add or list");
+            let says = format!("unknown operation `{word}`: echo, add, list or publish");
             Err(Refusal::new(Status::NotFound, says))
         }
     }

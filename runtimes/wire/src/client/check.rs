@@ -1,6 +1,7 @@
 //! Whether a reply says what it must.
 
 use super::{Operation, Reply, seeded_page};
+use crate::data::Broadcast;
 use crate::format::{DecodeError, Scratch};
 use crate::message::{ListNotes, Note};
 use crate::{Format, seeded};
@@ -59,6 +60,9 @@ pub enum Mismatch {
     /// An event that the server told.
     #[error("the event: {0}")]
     Event(String),
+    /// The reply to a published broadcast.
+    #[error("the broadcast: {0}")]
+    Published(String),
 }
 
 impl Mismatch {
@@ -74,6 +78,7 @@ pub(super) enum Expected {
     Echo { payload: Vec<u8> },
     Added { format: Format, text: String, scratch: Scratch },
     Page { format: Format, request: ListNotes, notes: Vec<Note>, last_right: Vec<u8> },
+    Published { format: Format, sent: Box<Broadcast>, last_right: Vec<u8> },
 }
 
 impl Expected {
@@ -81,6 +86,9 @@ impl Expected {
         match operation {
             Operation::Echo { payload } => Expected::Echo { payload: payload.clone() },
             Operation::AddNote { text } => Expected::Added { format, text: text.clone(), scratch: Scratch::default() },
+            Operation::Publish { index } => {
+                Expected::Published { format, sent: Box::new(Broadcast::seeded(*index)), last_right: Vec::new() }
+            }
             Operation::ListNotes { offset, limit } => {
                 let request = ListNotes { offset: *offset, limit: *limit };
                 Expected::Page { format, request, notes: seeded_page(request), last_right: Vec::new() }
@@ -96,6 +104,16 @@ impl Expected {
                 Err(Mismatch::Echo { at, got: body.len(), sent: payload.len() })
             }
             Expected::Added { format, text, scratch } => check_added(*format, body, text, scratch),
+            Expected::Published { last_right, .. } if !last_right.is_empty() && body == last_right => Ok(()),
+            Expected::Published { format, sent, last_right } => {
+                let got: Broadcast = format.decode(body, &mut Scratch::default())?;
+                if got != **sent {
+                    return Err(Mismatch::Published(format!("got {got:?}, sent {sent:?}")));
+                }
+                last_right.clear();
+                last_right.extend_from_slice(body);
+                Ok(())
+            }
             Expected::Page { last_right, .. } if !last_right.is_empty() && body == last_right => Ok(()),
             Expected::Page { format, request, notes, last_right } => {
                 check_page(*format, body, *request, notes)?;

@@ -10,6 +10,7 @@ mod websocket;
 
 use std::borrow::Cow;
 
+use crate::data::Broadcast;
 use crate::frame::Opcode;
 use crate::http1;
 use crate::message::{ListNotes, Note};
@@ -39,6 +40,11 @@ pub enum Operation {
         offset: u32,
         /// Most notes in the page, 0 for the default, at most [`crate::limits::PAGE_NOTES`].
         limit: u32,
+    },
+    /// Publish a broadcast of the data set: a rich record that the server takes in whole and sends back.
+    Publish {
+        /// Which one, see [`crate::data::Broadcast::seeded`].
+        index: u32,
     },
 }
 
@@ -186,6 +192,7 @@ impl Operation {
             Operation::Echo { .. } => Opcode::Echo,
             Operation::AddNote { .. } => Opcode::AddNote,
             Operation::ListNotes { .. } => Opcode::ListNotes,
+            Operation::Publish { .. } => Opcode::Publish,
         }
     }
 
@@ -197,6 +204,7 @@ impl Operation {
             Operation::ListNotes { offset, limit } => {
                 format.encode_list_notes(ListNotes { offset: *offset, limit: *limit }, out);
             }
+            Operation::Publish { index } => format.encode(&Broadcast::seeded(*index), out),
         }
     }
 }
@@ -210,6 +218,11 @@ fn encode_http1(format: Format, operation: &Operation, host: &str) -> Vec<u8> {
             let mut body = Vec::new();
             format.encode_add_note(text, &mut body);
             (Cow::Borrowed("POST /demo/notes"), format.content_type(), Some(Cow::Owned(body)))
+        }
+        Operation::Publish { index } => {
+            let mut body = Vec::new();
+            format.encode(&Broadcast::seeded(*index), &mut body);
+            (Cow::Borrowed("POST /demo/content"), format.content_type(), Some(Cow::Owned(body)))
         }
         Operation::ListNotes { offset, limit } => {
             (Cow::Owned(format!("GET /demo/notes?offset={offset}&limit={limit}")), format.content_type(), None)

@@ -1,7 +1,7 @@
 //! Heads of text messages: one line before the body.
 //!
 //! ```text
-//! request   ID OPERATION\n     7 add\n{"text":"hello"}        operations: echo, add, list
+//! request   ID OPERATION\n     7 add\n{"text":"hello"}        operations: echo, add, list, publish
 //! reply     ID STATUS\n        7 200\n{"id":"1001",…}         statuses as HTTP numbers them
 //! event     NUMBER event\n     7 event\n{"id":"7",…}          what nobody asked for
 //! ```
@@ -49,6 +49,7 @@ pub fn opcode(word: &str) -> Option<Opcode> {
         "echo" => Some(Opcode::Echo),
         "add" => Some(Opcode::AddNote),
         "list" => Some(Opcode::ListNotes),
+        "publish" => Some(Opcode::Publish),
         _ => None,
     }
 }
@@ -59,6 +60,7 @@ pub const fn name(opcode: Opcode) -> &'static str {
         Opcode::Echo => "echo",
         Opcode::AddNote => "add",
         Opcode::ListNotes => "list",
+        Opcode::Publish => "publish",
     }
 }
 
@@ -100,7 +102,7 @@ mod tests {
         ] {
             assert_eq!(parse(wrong), Err(NoHead), "{wrong:?}");
         }
-        for operation in [Opcode::Echo, Opcode::AddNote, Opcode::ListNotes] {
+        for operation in [Opcode::Echo, Opcode::AddNote, Opcode::ListNotes, Opcode::Publish] {
             assert_eq!(opcode(name(operation)), Some(operation));
         }
         let mut out = Vec::new();
