@@ -92,7 +92,7 @@ fn none_per_request() {
                 STATED.iter().find(|(known, ..)| *known == format).map_or((0, 0), |(_, add, list)| (*add, *list));
             for operation in &operations {
                 let stated = match operation {
-                    Operation::Echo { .. } => 0,
+                    Operation::Echo { .. } | Operation::Publish { .. } => 0,
                     Operation::AddNote { .. } => stated.0,
                     Operation::ListNotes { .. } => stated.1,
                 };

@@ -27,6 +27,14 @@ pub const EVENT_BYTES: usize = 64 << 10;
 /// write as `\u0000`, is 2.4 MiB.
 pub const REPLY_BODY_BYTES: usize = 4 << 20;
 
+/// Most tags of a broadcast.
+pub const BROADCAST_TAGS: usize = 8;
+
+/// Most pictures and videos of a broadcast that is published. The shortest that JSON and MessagePack can say, with their empty fields
+/// left out, are answered by ones four times as long: without a bound, the largest request would get a reply over
+/// [`REPLY_BODY_BYTES`].
+pub const BROADCAST_MEDIA: usize = 64;
+
 /// Deepest nesting of what a body brings that nobody knows. serde_json's own limit, set for those libraries whose default of 1,024
 /// needs more stack than a thread may have; prost and buffa stop at 100.
 pub const NESTING: u16 = 128;

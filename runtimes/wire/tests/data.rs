@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic as tests do")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::Value;
 use sha1::{Digest, Sha1};
 use wire::data::project::{self, Position, READERS};
 use wire::data::{self, Broadcast, DataSet, Visitor};
@@ -105,6 +106,66 @@ fn schema_files_and_code_agree() {
     let schemas = ["note.proto", "broadcast.proto", "presence.proto", "metrics.proto", "event.proto"];
     let files = protox::compile(schemas, [concat!(env!("CARGO_MANIFEST_DIR"), "/proto")]).unwrap();
     data::each(&mut BySchema(DescriptorPool::from_file_descriptor_set(files).unwrap()));
+}
+
+/// The JSON Schema of every set names just the fields that the JSON has, at every depth, and requires them: what a validator would not
+/// miss, a reader of the schema would.
+#[test]
+fn json_schemas_and_code_agree() {
+    struct Named(usize);
+    impl Visitor for Named {
+        fn visit<R: Record>(&mut self, set: &DataSet<R>) {
+            let schema: Value = serde_json::from_str(data::schema(set.name).unwrap()).unwrap();
+            assert_eq!(schema["title"], R::NAME);
+            for variant in set.variants.iter().take(5) {
+                let json: Value = serde_json::from_slice(&encoded(Format::Json, variant)).unwrap();
+                same_fields(&schema, &schema, &json, set.name);
+            }
+            self.0 += 1;
+        }
+    }
+    let mut seen = Named(0);
+    data::each(&mut seen);
+    assert_eq!(seen.0, data::NAMES.len());
+    let record: Value = serde_json::from_slice(&encoded(Format::Json, &Broadcast::seeded(1))).unwrap();
+    let required: Value = serde_json::from_str(data::REQUIRED_SCHEMA).unwrap();
+    let consumer = serde_json::json!({
+        "id": record["id"], "content": record["content"], "date": record["date"], "status": record["status"],
+    });
+    same_fields(&required, &required, &consumer, "the consumer's");
+}
+
+fn same_fields(root: &Value, schema: &Value, value: &Value, path: &str) {
+    let schema = schema["$ref"].as_str().map_or(schema, |reference| root.pointer(&reference[1..]).unwrap());
+    let kind = match value {
+        Value::Object(fields) => {
+            let seen: BTreeSet<&String> = fields.keys().collect();
+            let named: BTreeSet<&String> = schema["properties"].as_object().expect(path).keys().collect();
+            let required: BTreeSet<&str> = schema["required"].as_array().expect(path).iter().flat_map(Value::as_str).collect();
+            assert_eq!(seen, named, "{path}");
+            assert!(required.iter().copied().eq(named.iter().map(|name| name.as_str())), "{path}: {required:?}");
+            for (name, value) in fields {
+                same_fields(root, &schema["properties"][name], value, &format!("{path}.{name}"));
+            }
+            "object"
+        }
+        Value::Array(items) => {
+            for item in items {
+                same_fields(root, &schema["items"], item, &format!("{path}[]"));
+            }
+            "array"
+        }
+        Value::String(text) if schema["enum"].is_array() => {
+            assert!(schema["enum"].as_array().unwrap().iter().any(|known| known == text), "{path}: {text}");
+            return;
+        }
+        Value::String(_) => "string",
+        Value::Number(_) if schema["type"] == "integer" => "integer",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "boolean",
+        Value::Null => panic!("{path}: null"),
+    };
+    assert_eq!(schema["type"], kind, "{path}");
 }
 
 /// All ways to read the four fields agree, wherever the fields stand, whatever their share, and however many unknown fields there are.

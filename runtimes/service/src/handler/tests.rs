@@ -314,4 +314,5 @@ proptest! {
     }
 }
 
+mod publish;
 mod websocket;

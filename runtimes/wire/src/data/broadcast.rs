@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Random;
 use crate::format::{Viewed, nested, raw_fields, repeated, rfc3339, string_u64};
 use crate::generated::data::{AuthorView, BroadcastView, MediaView, ReactionsView};
+use crate::limits;
 use crate::message::Timestamp;
 
 /// A piece of content as it is published.
@@ -36,10 +37,10 @@ pub struct Broadcast {
     /// Who wrote it.
     #[prost(message, required, tag = "6")]
     pub author: Author,
-    /// Up to 8.
+    /// Up to [`limits::BROADCAST_TAGS`].
     #[prost(string, repeated, tag = "7")]
     pub tags: Vec<String>,
-    /// Up to 4.
+    /// Up to 4 in the data set, [`limits::BROADCAST_MEDIA`] at most.
     #[prost(message, repeated, tag = "8")]
     pub media: Vec<Media>,
     /// What readers did.
@@ -143,8 +144,11 @@ impl Broadcast {
         if !(self.date.is_valid() && self.updated.is_valid()) {
             return Err("date, updated: from the year 1 to 9999");
         }
-        if self.tags.len() > 8 {
+        if self.tags.len() > limits::BROADCAST_TAGS {
             return Err("tags: at most 8");
+        }
+        if self.media.len() > limits::BROADCAST_MEDIA {
+            return Err("media: at most 64");
         }
         if !(0.0..=100.0).contains(&self.score) {
             return Err("score: 0 to 100");
