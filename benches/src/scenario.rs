@@ -28,6 +28,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("overload-notes", include_str!("../scenarios/overload-notes.toml")),
     ("life", include_str!("../scenarios/life.toml")),
     ("wire", include_str!("../scenarios/wire.toml")),
+    ("wire-broadcast", include_str!("../scenarios/wire-broadcast.toml")),
     ("own", include_str!("../scenarios/own.toml")),
     ("four-servers", include_str!("../scenarios/four-servers.toml")),
     ("broadcast", include_str!("../scenarios/broadcast.toml")),

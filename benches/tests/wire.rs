@@ -41,7 +41,7 @@ fn formats_are_compared_on_live_connections() {
     let folder = tempfile::tempdir().unwrap();
     let (scenario, out) = (scenario(folder.path()), folder.path().join("out"));
     let ran = lab(
-        &["wire", &scenario, "--formats", "json,protobuf", "--users", "1000", "--rate", "0.5", "--bytes", "300"],
+        &["wire", &scenario, "--formats", "json,msgpack,protobuf", "--users", "1000", "--rate", "0.5", "--bytes", "300"],
         &out,
     );
     assert!(ran.status.success(), "{}", said(&ran));
@@ -54,14 +54,14 @@ fn formats_are_compared_on_live_connections() {
     let again = Command::new(env!("CARGO_BIN_EXE_lab")).args(["report", "--json"]).arg(&out).output().unwrap();
     let summary: Value = serde_json::from_slice(&again.stdout).unwrap();
     let shares = summary["codec"].as_array().unwrap();
-    assert_eq!(shares.len(), 6, "two formats, three requests: {shares:?}");
-    let published: Vec<f64> = shares
-        .iter()
-        .filter(|share| share["ask"] == "publish")
-        .map(|share| share["wire_bytes"].as_f64().unwrap())
-        .collect();
-    // A rich record of some 2 kB goes there and back; protobuf leaves its names out.
-    assert!(published.len() == 2 && published[0] > 2_500.0 && published[1] < published[0], "{published:?}");
+    assert_eq!(shares.len(), 9, "three formats, three requests: {shares:?}");
+    let published = |format: &str| {
+        let of = |share: &&Value| share["ask"] == "publish" && share["format"] == format;
+        shares.iter().find(of).unwrap()["wire_bytes"].as_f64().unwrap()
+    };
+    // A rich record of some 1.3 kB of JSON goes there and back; MessagePack quotes nothing, protobuf leaves names out.
+    let [json, msgpack, protobuf] = ["json", "msgpack", "protobuf"].map(published);
+    assert!(json > 2_500.0 && msgpack < json && protobuf < msgpack, "{json} {msgpack} {protobuf}");
     for share in shares.iter().filter(|share| share["ask"] != "publish") {
         let text = if share["ask"] == "add 64 B" { 64.0 } else { 512.0 };
         let wire = share["wire_bytes"].as_f64().unwrap();
@@ -73,7 +73,7 @@ fn formats_are_compared_on_live_connections() {
     let bytes =
         |format: &str| shares.iter().find(|share| share["format"] == format).unwrap()["wire_bytes"].as_f64().unwrap();
     assert!(bytes("protobuf") < bytes("json"));
-    assert_eq!(summary["calculator"].as_array().unwrap().len(), 6, "a line a format and kind of request, raw included");
+    assert_eq!(summary["calculator"].as_array().unwrap().len(), 8, "a line a format and kind of request, raw included");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("id=\"h-codec\"") && page.contains("id=\"h-calculator\"") && page.contains("id=\"h-sizes\""));
     assert!(std::fs::read_to_string(out.join("report.md")).unwrap().contains("## The codec's share"));

@@ -46,7 +46,7 @@ pub struct Args {
     /// Framing: frame, http1 or websocket
     #[arg(long, default_value = "frame")]
     protocol: Protocol,
-    /// Wire format: raw, json or protobuf
+    /// Wire format, by its name in lab list: raw, json, protobuf, msgpack, …
     #[arg(long, default_value = "raw")]
     format: Format,
     /// What is asked: echo, note or content

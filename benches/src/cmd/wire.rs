@@ -20,8 +20,10 @@ use crate::verdict::RAW;
 /// Compare wire formats on live connections: the codec's share of server CPU, and what another format buys.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  lab wire                                             every format on three engines, about a quarter of an hour
-  lab wire --only mio --formats json,protobuf          raw is always there: it is what is subtracted
+  lab wire                                             every format on three engines, about twenty minutes
+  lab wire wire-broadcast                              a rich record and a small note, four formats on eight engines
+  lab wire --only mio --formats json,protobuf,msgpack  raw is always there: it is what is subtracted
+  lab wire --only mio --ask publish                    what each library takes for a rich record
   lab wire --users 300000 --rate 0.033 --bytes 512     cores, Gbit/s and memory for a service of this size
   lab wire --ask add:64,add:2048,list:50 --protocols frame,http1
   lab wire --sizes                                     encoded bytes by data set and format, without any load
