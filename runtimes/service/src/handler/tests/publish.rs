@@ -110,7 +110,7 @@ fn sizes_are_bounded() {
 fn over_http() {
     let mut handler = Handler::alone(Protocol::Http1, Format::Json);
     let (reply, close) = http(&mut handler, "GET /demo/content HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert!(reply.starts_with("HTTP/1.1 405 ") && reply.ends_with("/demo/content takes POST") && !close, "{reply}");
+    assert!(reply.starts_with("HTTP/1.1 405 ") && reply.ends_with("/demo/content takes POST\n") && !close, "{reply}");
     let body = String::from_utf8(encoded(Format::Json, &Broadcast::seeded(1))).unwrap();
     let post = format!("POST /demo/content HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let (reply, close) = http(&mut handler, &post);
