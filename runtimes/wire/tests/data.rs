@@ -141,7 +141,8 @@ fn same_fields(root: &Value, schema: &Value, value: &Value, path: &str) {
         Value::Object(fields) => {
             let seen: BTreeSet<&String> = fields.keys().collect();
             let named: BTreeSet<&String> = schema["properties"].as_object().expect(path).keys().collect();
-            let required: BTreeSet<&str> = schema["required"].as_array().expect(path).iter().flat_map(Value::as_str).collect();
+            let required: BTreeSet<&str> =
+                schema["required"].as_array().expect(path).iter().flat_map(Value::as_str).collect();
             assert_eq!(seen, named, "{path}");
             assert!(required.iter().copied().eq(named.iter().map(|name| name.as_str())), "{path}: {required:?}");
             for (name, value) in fields {
