@@ -1,8 +1,8 @@
 //! Reading four fields out of many.
 //!
 //! The consumer of `broadcast` requires `id`, `content`, `date` and `status`; how cheaply can it have them? That depends on the format,
-//! on how much of the message they are, on where they stand, and on whether the rest is looked at ([`read`]). Messages for
-//! that are made by [`shape`].
+//! on how much of the message they are, on where they stand, and on whether the rest is looked at (`read.rs`). Messages for
+//! that are made by `shape.rs`.
 
 mod read;
 mod shape;
