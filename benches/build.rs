@@ -9,7 +9,21 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Crates whose version belongs beside a figure.
-const CRATES: [&str; 8] = ["compio", "io-uring", "mio", "monoio", "prost", "serde_json", "tokio", "tokio-uring"];
+const CRATES: [&str; 13] = [
+    "buffa",
+    "compio",
+    "io-uring",
+    "mio",
+    "monoio",
+    "prost",
+    "rkyv",
+    "rmp-serde",
+    "serde_json",
+    "simd-json",
+    "sonic-rs",
+    "tokio",
+    "tokio-uring",
+];
 
 /// What is compiled into the lab or into a server; a change elsewhere does not change a figure.
 const SOURCES: [&str; 6] = ["agent/hostfs", "benches", "runtimes", "Cargo.toml", "Cargo.lock", ".cargo"];

@@ -6,6 +6,7 @@ pub mod calculator;
 pub mod child;
 pub mod climb;
 pub mod cmd;
+pub mod codec;
 pub mod compare;
 pub mod cost;
 pub mod engines;

@@ -27,6 +27,8 @@ use lab::cmd;
   cargo lab compare A B          what changed between two results, and how sure that is
   cargo lab gate NEW --against OLD   fails when NEW is worse than is allowed, for any CI
   cargo lab cost                 what a user, a message and a handshake cost on every engine
+  cargo lab codec                what codecs cost alone, as criterion measured it
+  cargo lab alloc                allocations and bytes of every codec operation
   cargo lab scale                how throughput grows with instances: linear, shared or external
 
 Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void."
@@ -50,6 +52,8 @@ enum Command {
     List(cmd::list::Args),
     Doctor(cmd::doctor::Args),
     Load(cmd::load::Args),
+    Alloc(cmd::alloc::Args),
+    Codec(cmd::codec::Args),
     Hold(cmd::hold::Args),
     Recover(cmd::recover::Args),
     Limit(cmd::limit::Args),
@@ -88,6 +92,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::List(args) => cmd::list::run(args),
         Command::Doctor(args) => cmd::doctor::run(args),
         Command::Load(args) => cmd::load::run(args, &stop),
+        Command::Alloc(args) => cmd::alloc::run(args),
+        Command::Codec(args) => cmd::codec::run(args),
         Command::Hold(args) => cmd::hold::run(args, &stop),
         Command::Recover(args) => cmd::recover::run(args, &stop),
         Command::Limit(args) => cmd::limit::run(args, &stop),

@@ -59,7 +59,7 @@ fn program(engine: &Engine) -> Result<PathBuf> {
 }
 
 /// One `cargo build`, and the path of the binary that it made.
-fn cargo_build(package: &str, binary: &str, profile: &str) -> Result<PathBuf> {
+pub(crate) fn cargo_build(package: &str, binary: &str, profile: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,6 @@
 //! Encoded bytes by data set and format, for `lab wire --sizes`. No load, no clock: the same on every machine.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::report::bytes_table;
 
@@ -8,7 +8,7 @@ use crate::report::bytes_table;
 pub const REFERENCE: &str = "json";
 
 /// A data set in a format.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Size {
     /// The data set.
     pub set: String,

@@ -1,5 +1,7 @@
 //! One file a subcommand: arguments to a call of the library, its result to text.
 
+pub mod alloc;
+pub mod codec;
 pub mod compare;
 pub mod cost;
 pub mod dependency;

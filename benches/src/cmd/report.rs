@@ -47,6 +47,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let summary = report::spread::write(&args.directory)?;
         let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;
         (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())
+    } else if report::codecs::is_here(&args.directory) {
+        let summary = report::codecs::write(&args.directory)?;
+        let json = args.json.then(|| serde_json::to_string_pretty(&summary.estimates)).transpose()?;
+        (json.map_or_else(|| summary.table.clone(), |json| json + "\n"), summary.files.clone(), summary.is_void())
     } else if report::recover::is_here(&args.directory) {
         let summary = report::recover::write(&args.directory)?;
         let json = args.json.then(|| serde_json::to_string_pretty(&summary)).transpose()?;

@@ -4,6 +4,7 @@
 //! `report.md`, `report.html` and `lab.prom` come out. The statistics are [`crate::verdict`]'s, the plots are plotters'.
 
 pub mod climbs;
+pub mod codecs;
 pub mod flame;
 mod flames;
 mod formats;

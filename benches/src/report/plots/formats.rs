@@ -7,6 +7,7 @@ use crate::report::Report;
 use crate::report::palette::{SLOTS, slot};
 use crate::report::svg::{Axis, Frame, Ink, Side, draw};
 use crate::report::words::number;
+use crate::sizes::Size;
 use crate::verdict::codec::Share;
 
 /// Height of a bar's line, in CSS pixels.
@@ -85,8 +86,31 @@ fn bars_panel(index: usize, caption: &str, bars: &[&Share]) -> Panel {
 /// Bytes on the connection over bytes said, and nanoseconds of a codec by itself over the bytes that it makes.
 pub(in crate::report) fn sizes(report: &Report) -> Vec<Panel> {
     let mut panels = wire_bytes(report);
-    panels.extend(nanoseconds(&report.run.estimates));
+    panels.extend(nanoseconds("codecs", &report.run.estimates));
     panels
+}
+
+/// Nanoseconds and encoded bytes over the size of a message, or nanoseconds over the share of it that is wanted. `id` is unique on
+/// the page.
+pub(in crate::report) fn codecs(estimates: &[Estimate], sizes: &[Size], id: &str) -> Vec<Panel> {
+    let mut panels = nanoseconds(id, estimates);
+    panels.extend(encoded_bytes(id, sizes));
+    panels
+}
+
+/// Encoded bytes of a text over its length, a curve a format.
+fn encoded_bytes(id: &str, sizes: &[Size]) -> Option<Panel> {
+    let mut curves: Vec<Curve> = Vec::new();
+    for size in sizes {
+        let Some(text) = size.set.strip_prefix("text-").and_then(bytes) else { continue };
+        let point = (text, size.bytes);
+        match curves.iter_mut().find(|curve| curve.name == size.format) {
+            Some(curve) => curve.points.push(point),
+            None => curves.push(Curve { name: size.format.clone(), slot: curves.len() % SLOTS, points: vec![point] }),
+        }
+    }
+    let along = Along { name: "bytes of text in the message", ticks: ticks::logarithmic };
+    over(&format!("{id}-bytes"), "bytes of a message", "bytes", &along, &curves)
 }
 
 /// Bytes of a request and its reply on the connection, a curve a format, a panel a framing and kind of request.
@@ -162,7 +186,7 @@ fn bytes(size: &str) -> Option<f64> {
 }
 
 /// Nanoseconds of one message over its size, or over the share of it that is wanted, a curve a format, from criterion's benches.
-fn nanoseconds(estimates: &[Estimate]) -> Vec<Panel> {
+fn nanoseconds(id: &str, estimates: &[Estimate]) -> Vec<Panel> {
     let mut panels: Vec<(Spot, Vec<Curve>)> = Vec::new();
     for (spot, nanoseconds) in estimates.iter().filter_map(|estimate| Some((spot(estimate)?, estimate.nanoseconds))) {
         let place = panels.iter().position(|(first, _)| first.panel == spot.panel).unwrap_or_else(|| {
@@ -179,7 +203,7 @@ fn nanoseconds(estimates: &[Estimate]) -> Vec<Panel> {
     let panel = |(index, (first, mut curves)): (usize, (Spot, Vec<Curve>))| {
         curves.iter_mut().for_each(|curve| curve.points.sort_by(|a, b| a.0.total_cmp(&b.0)));
         let along = Along { name: first.along, ticks: ticks::logarithmic };
-        over(&format!("ns-{index}"), &first.panel, "ns per message", &along, &curves)
+        over(&format!("{id}-ns-{index}"), &first.panel, "ns per message", &along, &curves)
     };
     panels.into_iter().enumerate().filter_map(panel).collect()
 }
@@ -219,7 +243,7 @@ mod tests {
             estimate("decode/text-16", "json", None),
             estimate("encode/text-16", "raw", None),
         ];
-        let panels = nanoseconds(&all);
+        let panels = nanoseconds("codecs", &all);
         assert_eq!(panels.len(), 2);
         assert!(panels[0].svg.contains("json") && panels[0].svg.contains("raw"));
     }

@@ -10,7 +10,7 @@ mod scaling;
 mod ticks;
 
 pub(super) use curves::{Curve, curves};
-pub(super) use formats::{codec, sizes};
+pub(super) use formats::{codec, codecs, sizes};
 pub(super) use host::timeline;
 pub(super) use lanes::{Lane, Mark, lanes};
 pub(super) use latency::latency;
