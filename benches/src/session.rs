@@ -39,7 +39,7 @@ pub struct Options {
     /// Seed of the shuffle and of the load, instead of the scenario's
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Engines, instead of the scenario's: any that `lab list` names, and the scenario's [[target]]s
+    /// Engines, instead of the scenario's: any that `lab list` names, and the scenario's `[[target]]` tables
     #[arg(long, value_name = "ENGINE", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Take a flame graph of each engine, protocol and format too, in a pass of its own after the timings

@@ -176,7 +176,10 @@ fn benches_leave_flamegraphs() {
     let folded = std::fs::read_to_string(profile.join("profile.folded")).unwrap();
     assert!(folded.contains("serde_json"), "{folded}");
     let svg = std::fs::read_to_string(profile.join("flamegraph.svg")).unwrap();
-    assert!(svg.starts_with("<svg") && svg.contains("serde_json") && svg.contains("exchange/frame/add/json/serve"), "{svg:.300}");
+    assert!(
+        svg.starts_with("<svg") && svg.contains("serde_json") && svg.contains("exchange/frame/add/json/serve"),
+        "{svg:.300}"
+    );
 }
 
 /// A tree like criterion's becomes tables, plots and files; words choose groups; what cannot be has its exit code.

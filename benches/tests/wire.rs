@@ -41,7 +41,18 @@ fn formats_are_compared_on_live_connections() {
     let folder = tempfile::tempdir().unwrap();
     let (scenario, out) = (scenario(folder.path()), folder.path().join("out"));
     let ran = lab(
-        &["wire", &scenario, "--formats", "json,msgpack,protobuf", "--users", "1000", "--rate", "0.5", "--bytes", "300"],
+        &[
+            "wire",
+            &scenario,
+            "--formats",
+            "json,msgpack,protobuf",
+            "--users",
+            "1000",
+            "--rate",
+            "0.5",
+            "--bytes",
+            "300",
+        ],
         &out,
     );
     assert!(ran.status.success(), "{}", said(&ran));

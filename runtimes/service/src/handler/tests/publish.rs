@@ -32,9 +32,8 @@ fn published(handler: &mut Handler, body: &[u8]) -> (u16, Vec<u8>, bool) {
 fn there_and_back() {
     for protocol in Protocol::ALL {
         for format in Format::ALL {
-            let mut requests: Vec<Request> = (0..4)
-                .map(|index| Request::new(protocol, format, &Operation::Publish { index }, "test"))
-                .collect();
+            let mut requests: Vec<Request> =
+                (0..4).map(|index| Request::new(protocol, format, &Operation::Publish { index }, "test")).collect();
             let bytes = opened(protocol, &requests);
             let mut handler = Handler::alone(protocol, format);
             for cut in (0..bytes.len()).step_by(97) {
@@ -54,7 +53,10 @@ fn refusals_name_what_is_wrong() {
     let wrong = [
         (Broadcast { status: "lost".to_owned(), ..good.clone() }, "status: draft, published, updated or withdrawn"),
         (Broadcast { tags: vec![String::new(); limits::BROADCAST_TAGS + 1], ..good.clone() }, "tags: at most 8"),
-        (Broadcast { media: vec![good.media[0].clone(); limits::BROADCAST_MEDIA + 1], ..good.clone() }, "media: at most 64"),
+        (
+            Broadcast { media: vec![good.media[0].clone(); limits::BROADCAST_MEDIA + 1], ..good.clone() },
+            "media: at most 64",
+        ),
         (Broadcast { score: 100.5, ..good.clone() }, "score: 0 to 100"),
         (
             Broadcast { media: vec![Media { kind: "film".to_owned(), ..Media::default() }], ..good.clone() },
