@@ -1,7 +1,7 @@
 //! One frame: parse, perform, reply.
 
-use wire::Status;
 use wire::frame::{self, Opcode, Parsed};
+use wire::{Status, event};
 
 use super::{Connection, Operation, Parts, Refusal, Step};
 
@@ -37,8 +37,10 @@ pub(super) fn answer(shard: &mut Parts, connection: &mut Connection, request: &f
     }
 }
 
-/// Appends a reply that says why not.
+/// Appends a reply that says why not. It has the request's opcode, or 0 in the place of one that is the server's to use: a
+/// refusal must not look like an event.
 pub(super) fn refuse(out: &mut Vec<u8>, id: u32, opcode: u8, refusal: &Refusal) {
+    let opcode = if opcode < event::OPCODE { opcode } else { 0 };
     frame::write(out, id, opcode, refusal.status.frame(), |out| out.extend_from_slice(refusal.says.as_bytes()));
 }
 

@@ -203,6 +203,9 @@ fn frame_refusals() {
     wire::frame::write(&mut bytes, 1, 9, 0, |_| {});
     wire::frame::write(&mut bytes, 2, 2, 0, |out| out.extend_from_slice(b"nonsense"));
     wire::frame::write(&mut bytes, 3, 1, 0, |out| out.extend_from_slice(b"still here"));
+    // The server's own opcodes: their refusal must not look like an event.
+    wire::frame::write(&mut bytes, 4, wire::event::OPCODE, 0, |_| {});
+    wire::frame::write(&mut bytes, 5, wire::event::OPCODE + 9, 0, |_| {});
     let (out, close) = feed(&mut handler, &bytes, &[]);
     let mut rest = &out[..];
     let mut seen = Vec::new();
@@ -210,7 +213,7 @@ fn frame_refusals() {
         seen.push((reply.id.unwrap(), reply.status));
         rest = &rest[reply.consumed..];
     }
-    assert_eq!((seen, close), (vec![(1, 404), (2, 400), (3, 200)], false));
+    assert_eq!((seen, close), (vec![(1, 404), (2, 400), (3, 200), (4, 404), (5, 404)], false));
 
     let (out, close) = feed(&mut handler, b"GET / HTTP/1.1\r\n\r\n", &[]);
     let reply = client::parse_reply(Protocol::Frame, &out).unwrap().unwrap();
