@@ -241,7 +241,7 @@ fn telling(said: &str) -> Option<String> {
     // "thread 'NAME' (ID) panicked at FILE:LINE:COLUMN:", and the message on the line after it.
     match lines.by_ref().find(|line| line.contains(" panicked at ")) {
         Some(panic) => Some([panic, lines.next().unwrap_or_default()].join(" ").trim_end().to_owned()),
-        None => said.lines().last().map(str::to_owned),
+        None => said.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::calculator;
 use crate::engines::{Engine, Engines};
 use crate::failure::Failure;
+use crate::flame::Sampling;
 use crate::load::Shuffle;
 use crate::result::{Load, Pass, Plan, PlannedTrial, SCHEMA};
 use crate::scenario::{Scenario, WorkloadPart};
@@ -242,7 +243,7 @@ fn load(scenario: &Scenario, workload: &WorkloadPart, pass: Pass) -> Load {
     let open = asked.mode == "open";
     let note = workload.service == "note";
     let measure_seconds = match pass {
-        Pass::Flame => f64::from(scenario.flame.seconds) + 0.5,
+        Pass::Flame => Sampling::load_seconds(&scenario.flame),
         Pass::Timing | Pass::Syscalls => asked.measure_seconds,
     };
     Load {

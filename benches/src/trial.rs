@@ -347,8 +347,7 @@ impl Bench<'_> {
                     start = probes.read(false).ok();
                     if planned.pass == Pass::Flame {
                         let (part, cpus) = (&self.scenario.flame, &self.cpus.observer);
-                        sampling =
-                            Some(Sampling::start(part, probes.server.busiest(), &row.ready, self.directory, cpus)?);
+                        sampling = Some(Sampling::start(part, &probes.server, &row.ready, self.directory, cpus)?);
                     }
                     watcher.window(Edge::Start);
                 }
@@ -380,11 +379,10 @@ impl Bench<'_> {
             return Cut::Failed(died);
         }
         let status = generator.wait(Duration::from_millis(200));
-        let said = if status.is_some() { generator.stderr() } else { String::new() };
-        Cut::Failed(match said.lines().last() {
-            Some(last) => last.to_owned(),
-            None => format!("{what} ({})", ended(status)),
-        })
+        if status.is_none() {
+            return Cut::Failed(format!("{what} ({})", ended(status)));
+        }
+        Cut::Failed(generator.last_words())
     }
 }
 

@@ -33,7 +33,7 @@ const AXES: [&str; 3] = ["engine", "format", "protocol"];
 
 The stacks are sampled in the server (pprof, no privilege) or beside it (perf) while the load runs; both graphs of a difference
 are drawn at one scale, CPU per request. Folded stacks lie beside the pictures for any other viewer. A server of your own is
-sampled by perf: of several processes the one that has used most CPU so far; with --against engine=… it stands beside an engine.
+sampled by perf, all its processes; with --against engine=… it stands beside an engine.
 
 Exit codes: 0 taken, 2 usage, 3 this box cannot do it (the sentence names the knob), 4 interrupted or nothing was sampled.")]
 pub struct Args {

@@ -11,6 +11,7 @@ mod pprof;
 
 use std::path::Path;
 
+use crate::observe::GroupProbe;
 use crate::report::flame::Stacks;
 use crate::result::Flame;
 use crate::scenario::FlamePart;
@@ -43,14 +44,20 @@ impl Sampling {
         part.sampler == SAMPLERS[0]
     }
 
-    /// Starts to sample process `pid`, whose ready line is `ready`; scratch files go into `directory`, other processes run on
+    /// Seconds of load that a sampler needs: its own, and the time until it has started, so that it does not look at an idle server.
+    pub fn load_seconds(part: &FlamePart) -> f64 {
+        let starting = if part.sampler == SAMPLERS[0] { 0.5 } else { 2.0 };
+        f64::from(part.seconds) + starting
+    }
+
+    /// Starts to sample `server`, whose ready line is `ready`; scratch files go into `directory`, other processes run on
     /// `cpus`. To be called from the main thread, since it may start a process ([`crate::child`]).
     ///
     /// # Errors
     /// [`Error::Unavailable`] without an admin port, or without perf.
     pub fn start(
         part: &FlamePart,
-        pid: u32,
+        server: &GroupProbe,
         ready: &serde_json::Value,
         directory: &Path,
         cpus: &[usize],
@@ -58,7 +65,7 @@ impl Sampling {
         if part.sampler == SAMPLERS[0] {
             return pprof::Request::send(part, ready).map(Self::Pprof);
         }
-        perf::Recording::start(part, pid, directory, cpus).map(Self::Perf)
+        perf::Recording::start(part, server, directory, cpus).map(Self::Perf)
     }
 
     /// Waits until the time is over and writes the stacks to `file` below `directory`; what the row says of them.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Error;
 use crate::child::{Child, Line, ended};
+use crate::observe::GroupProbe;
 use crate::scenario::FlamePart;
 
 /// Bytes of user stack that the kernel copies with each sample. Handlers here are shallow; perf's default of 8 KiB cuts
@@ -34,13 +35,21 @@ pub struct Recording {
 }
 
 impl Recording {
-    pub(super) fn start(part: &FlamePart, pid: u32, directory: &Path, cpus: &[usize]) -> Result<Self, Error> {
+    pub(super) fn start(
+        part: &FlamePart,
+        server: &GroupProbe,
+        directory: &Path,
+        cpus: &[usize],
+    ) -> Result<Self, Error> {
+        // All of them: of a master and its workers nobody can say beforehand who will work.
+        let processes = server.processes().map_err(|error| Error::Failed(error.to_string()))?;
+        let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
         let file = directory.join("perf.data");
         let mut command = Command::new("perf");
         command
             .args(["record", "--quiet", "--no-buildid", "--event", "cpu-clock"])
             .args(["--freq", &part.hertz.to_string(), "--call-graph", &format!("dwarf,{STACK_BYTES}")])
-            .args(["--pid", &pid.to_string(), "--output"])
+            .args(["--pid", &processes.join(","), "--output"])
             .arg(&file)
             .args(["--", "sleep", &part.seconds.to_string()]);
         let child = Child::start(command, cpus).map_err(|error| missing(&error))?;
@@ -51,8 +60,7 @@ impl Recording {
     pub(super) fn finish(mut self) -> Result<String, Error> {
         let status = self.child.wait(self.patience);
         if !status.is_some_and(|status| status.success()) {
-            let said = if status.is_some() { self.child.stderr() } else { String::new() };
-            let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+            let last = if status.is_some() { self.child.last_words() } else { "it did not end in time".to_owned() };
             return Err(Error::Unavailable(format!(
                 "perf record failed ({}): {last}; it needs kernel.perf_event_paranoid at 1 or below, or CAP_PERFMON; flame.sampler = \"pprof\" needs neither",
                 ended(status)

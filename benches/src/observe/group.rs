@@ -179,12 +179,6 @@ impl GroupProbe {
         Ok(sum)
     }
 
-    /// The process that has used most CPU time so far, for what looks into one process only; 0 when there is none.
-    pub fn busiest(&self) -> u32 {
-        let used = |pid: &u32| ProcessProbe::new(*pid).and_then(|probe| probe.cpu_ns()).unwrap_or(0);
-        self.processes().unwrap_or_default().into_iter().max_by_key(used).unwrap_or(0)
-    }
-
     /// CPU nanoseconds so far, alone.
     ///
     /// # Errors
