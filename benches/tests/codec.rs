@@ -161,12 +161,13 @@ fn bench(home: &Path, group: &str, function: &str, value: Option<&str>, median: 
 }
 
 /// `--profile-time` leaves stacks and their picture beside each bench: a debug build of one bench, for a second.
+/// `--workspace`, so that dependencies have the features that the tests themselves were built with, and are not built again.
 #[test]
 fn benches_leave_flamegraphs() {
     let home = tempfile::tempdir().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let ran = Command::new(cargo)
-        .args(["bench", "--quiet", "--locked", "--profile", "dev", "--package", "lab", "--bench", "exchange"])
+        .args(["bench", "--quiet", "--locked", "--profile", "dev", "--workspace", "--bench", "exchange"])
         .args(["--", "^exchange/frame/add/json/serve$", "--profile-time", "1"])
         .env("CRITERION_HOME", home.path())
         .output()
