@@ -9,11 +9,15 @@ trial is in the next one's way. Closed loop, echoes of 64 bytes in raw frames; s
 (default target/measured). CPU time is that between the generator's window events, hence the priority: on a busy box the samples
 would otherwise be late. On loopback a sender does its peer's receive work, so `both`, server and generator together, is
 what the box pays. Prints medians, and of each round's ratio to the first server the median with its quartiles.
+
+With SYSCALLS=1 in the environment it counts each server's system calls by perf over the middle half of its window instead, which costs
+CPU and therefore is a run of its own, and prints them per request of that server's rate over the window: median, smallest, largest.
 """
 import glob, json, os, random, signal, statistics, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
 BIN = os.environ.get("BIN", "target/measured")
+count_syscalls = "SYSCALLS" in os.environ
 rounds, in_flight, seconds = int(sys.argv[1]), sys.argv[3], sys.argv[4]
 pairs, connections = map(int, ("1x" + sys.argv[2]).split("x")[-2:])
 servers = [argument.split("=", 1) for argument in sys.argv[5:]]
@@ -44,33 +48,49 @@ def start(command, pair):
     return server, subprocess.Popen([f"{BIN}/lab", "load", address, *echo, *shape], stdout=subprocess.PIPE, text=True)
 
 
+def counting(server):
+    """`perf stat` over the middle half of a window that has just begun."""
+    whole = float(seconds)
+    command = ["perf", "stat", "--delay", str(int(whole * 250)), "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", str(server.pid)]
+    return subprocess.Popen([*command, "--", "sleep", str(whole * 0.75)], stderr=subprocess.PIPE, text=True)
+
+
 def watch(pair):
-    """CPU microseconds of server and generator in the measured window, and the requests completed in it."""
+    """CPU microseconds of server and generator in the measured window, the requests completed in it, and the server's system calls."""
     server, load = pair
-    spent = {}
+    spent, perf, calls = {}, None, 0
     for line in load.stdout:
         event = json.loads(line)
         spent[event["event"]] = cpu_us(server.pid), cpu_us(load.pid)
+        if count_syscalls and event["event"] == "window-start":
+            perf = counting(server)
     load.wait()
+    if perf:
+        calls = 2 * int(perf.communicate()[1].split(",")[0])
     served, loaded = (end - start for start, end in zip(spent["window-start"], spent["window-end"]))
-    return served, loaded, event["completed"]
+    return served, loaded, event["completed"], calls
 
 
 def trial(command):
-    """CPU microseconds per request, of the servers and of servers and generators."""
+    """CPU microseconds per request, of the servers and of servers and generators; system calls per request where they are counted."""
     members = [start(command, pair) for pair in range(pairs)]
     with ThreadPoolExecutor(pairs) as pool:
-        served, loaded, completed = map(sum, zip(*pool.map(watch, members)))
+        served, loaded, completed, calls = map(sum, zip(*pool.map(watch, members)))
     for server, _ in members:
         server.send_signal(signal.SIGTERM)
         server.communicate()
-    return served / completed, (served + loaded) / completed
+    return served / completed, (served + loaded) / completed, calls / completed
 
 
 results = {name: [] for name, _ in servers}
 for _ in range(rounds):
     for name, command in random.sample(servers, len(servers)):
         results[name].append(trial(command))
+if count_syscalls:
+    for name, _ in servers:
+        counts = [calls for _, _, calls in results[name]]
+        print(f"{name:20s} {statistics.median(counts):7.4f} system calls a request [{min(counts):.4f} {max(counts):.4f}]")
+    sys.exit()
 first = results[servers[0][0]]
 for name, _ in servers:
     columns = []
