@@ -66,7 +66,7 @@ def watch(pair):
             perf = counting(server)
     load.wait()
     if perf:
-        calls = 2 * int(perf.communicate()[1].split(",")[0])
+        calls = 2 * int(perf.communicate()[1].splitlines()[-1].split(",")[0])
     served, loaded = (end - start for start, end in zip(spent["window-start"], spent["window-end"]))
     return served, loaded, event["completed"], calls
 
