@@ -56,10 +56,31 @@ pub fn unknown<'a>(what: &str, seen: &str, known: impl IntoIterator<Item = &'a s
 pub fn nearest<'a>(seen: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Jaro-Winkler similarity from which a name counts as meant; the value clap uses for its own hints.
     const NEAR: f64 = 0.7;
+    // Two letters in each other's place, or one too many, are a slip whatever Jaro-Winkler, which favours a long common start, makes of it.
+    let score = |name: &str| match strsim::osa_distance(seen, name) {
+        0 | 1 => 1.0,
+        _ => strsim::jaro_winkler(seen, name),
+    };
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(seen, name), name))
+        .map(|name| (score(name), name))
         .filter(|(score, _)| *score > NEAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows which name is taken for meant: the one a slip away, then the one that begins alike, or none.
+    #[test]
+    fn the_nearest_name_is_meant() {
+        let engines = ["mio", "monoio-uring", "tokio", "tokio-uring"];
+        for (seen, meant) in
+            [("moi", Some("mio")), ("tokoi", Some("tokio")), ("tokio-urin", Some("tokio-uring")), ("nginx", None)]
+        {
+            assert_eq!(nearest(seen, engines), meant, "{seen}");
+        }
+    }
 }

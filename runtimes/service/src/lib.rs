@@ -21,6 +21,7 @@ mod handler;
 mod limiter;
 mod listen;
 mod pool;
+#[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "orders come over the admin address"))]
 mod push;
 mod ring;
 mod run;
