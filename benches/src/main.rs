@@ -31,6 +31,8 @@ use lab::cmd;
   cargo lab alloc                allocations and bytes of every codec operation
   cargo lab scale                how throughput grows with instances: linear, shared or external
 
+Servers are built by Cargo before they are measured, unless LAB_BINARIES names a directory that holds them.
+
 Exit codes: 0 fine, 1 a goal was missed, 2 usage, 3 this environment cannot do it, 4 the run is void."
 )]
 struct Cli {

@@ -1,8 +1,9 @@
 //! Builds the servers under test, one package at a time, so that no engine's features leak into another's
-//! dependencies (Cargo unifies features over everything that one command builds).
+//! dependencies (Cargo unifies features over everything that one command builds). Or takes them from where they were built:
+//! [`BINARIES`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -10,6 +11,9 @@ use serde::Deserialize;
 
 use crate::engines::Engine;
 use crate::failure::Failure;
+
+/// Environment variable with a directory of binaries that are built already, for boxes without a Rust toolchain.
+pub const BINARIES: &str = "LAB_BINARIES";
 
 /// Paths of the servers' binaries by engine name.
 pub type Binaries = BTreeMap<String, PathBuf>;
@@ -58,8 +62,11 @@ fn program(engine: &Engine) -> Result<PathBuf> {
     Err(Failure::Usage(format!("engine {:?}: there is no program {}", engine.name, path.display())).into())
 }
 
-/// One `cargo build`, and the path of the binary that it made.
+/// The binary in the directory of [`BINARIES`], or one `cargo build` and the path of what it made.
 pub(crate) fn cargo_build(package: &str, binary: &str, profile: &str) -> Result<PathBuf> {
+    if let Some(directory) = std::env::var_os(BINARIES).filter(|directory| !directory.is_empty()) {
+        return built(&PathBuf::from(directory).join(binary));
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -78,4 +85,12 @@ pub(crate) fn cargo_build(package: &str, binary: &str, profile: &str) -> Result<
         .filter(|message| message.reason == "compiler-artifact")
         .find_map(|message| message.executable)
         .with_context(|| format!("cargo build of {package} named no executable {binary:?}"))
+}
+
+/// A binary that is there already, by its whole path: servers start in directories of their own.
+fn built(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|error| {
+        let says = format!("{BINARIES}: {}: {error}; build it (cargo build --profile measured), or unset {BINARIES}", path.display());
+        Failure::Environment(says).into()
+    })
 }

@@ -5,6 +5,7 @@
 mod common;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{LAB, Ran, Setup, eventually, faulty_server, processes_with};
@@ -40,6 +41,20 @@ fn an_honest_server_is_measured() {
         assert!(setup.out().join(file).is_file(), "{file} is missing");
     }
     assert!(ran.stdout.contains("report.html"), "{}", ran.stdout);
+}
+
+/// Servers that were built elsewhere are taken from a directory, and one that is not there is named; Cargo is not asked.
+#[test]
+fn built_servers_are_taken_from_a_directory() {
+    let setup = Setup::new("none", 1, "");
+    let engines = setup.folder.path().join("engines.toml");
+    let (path, text) = (faulty_server(), std::fs::read_to_string(&engines).unwrap());
+    let text = text.replace(&path.display().to_string(), "faulty_server");
+    std::fs::write(&engines, text.replace("binary =", "package = \"no-such-package\"\nbinary =")).unwrap();
+    let run = |directory: &Path| Ran::of(setup.command().env("LAB_BINARIES", directory).output().unwrap());
+    run(Path::new("/nowhere")).says(3, "LAB_BINARIES: /nowhere/faulty_server: No such file");
+    let ran = run(path.parent().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
 /// Unknown names and keys are usage errors that name the nearest right one.
