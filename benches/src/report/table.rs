@@ -11,6 +11,9 @@ use crate::verdict::{Call, detectable, width};
 /// Widest line.
 pub(super) const WIDTH: u16 = 120;
 
+/// Notes that are shown.
+const NOTES: usize = 12;
+
 /// A line below the headings and nothing else.
 pub(super) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
@@ -131,9 +134,18 @@ pub(super) fn legend(report: &Report) -> String {
     }
     lines.extend(could_have_seen(report));
     lines.push(ended(&report.counts));
-    lines.extend(report.verdict.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(notes(&report.verdict.notes));
     lines.extend(report.run.warnings.iter().map(|warning| format!("warning: {warning}")));
     lines.iter().map(|line| wrapped(line)).collect()
+}
+
+/// The first notes; the report has all of them. A large run on a noisy box has hundreds, and they would push the table off the screen.
+fn notes(notes: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = notes.iter().take(NOTES).map(|note| format!("note: {note}")).collect();
+    if notes.len() > NOTES {
+        lines.push(format!("note: {} more of this kind are in the report", notes.len() - NOTES));
+    }
+    lines
 }
 
 /// A sentence in lines of at most [`WIDTH`] columns, further lines set in. Characters stand for columns: all of ours are one wide.
@@ -191,4 +203,17 @@ pub(super) fn ended(counts: &Counts) -> String {
         "{} trials ran{planned}: {} void, {} failed, {} unavailable; {} timing trials count.",
         counts.rows, counts.void, counts.failed, counts.unavailable, counts.counted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that few notes are all shown, and that of many the rest is counted.
+    #[test]
+    fn many_notes_are_counted() {
+        let many: Vec<String> = (0..NOTES + 3).map(|index| format!("round {index}")).collect();
+        assert_eq!(notes(&many[..NOTES]).len(), NOTES);
+        assert_eq!(notes(&many).last().unwrap(), "note: 3 more of this kind are in the report");
+    }
 }
