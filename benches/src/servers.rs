@@ -90,7 +90,10 @@ pub(crate) fn cargo_build(package: &str, binary: &str, profile: &str) -> Result<
 /// A binary that is there already, by its whole path: servers start in directories of their own.
 fn built(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|error| {
-        let says = format!("{BINARIES}: {}: {error}; build it (cargo build --profile measured), or unset {BINARIES}", path.display());
+        let says = format!(
+            "{BINARIES}: {}: {error}; build it (cargo build --profile measured), or unset {BINARIES}",
+            path.display()
+        );
         Failure::Environment(says).into()
     })
 }
