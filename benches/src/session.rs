@@ -285,8 +285,8 @@ fn conclude(measured: Result<Vec<Trial>>, store: &Store, json: bool, show: fn(&S
 
 /// A run in which nothing counts is not a result: its timing trials, where it has some. Counted system calls alone answer no question.
 fn outcome(rows: &[Trial]) -> Result<()> {
-    let timing = rows.iter().filter(|row| row.pass == Pass::Timing);
-    let rows: Vec<&Trial> = if timing.clone().next().is_some() { timing.collect() } else { rows.iter().collect() };
+    let timing: Vec<&Trial> = rows.iter().filter(|row| row.pass == Pass::Timing).collect();
+    let (rows, what) = if timing.is_empty() { (rows.iter().collect(), "trials") } else { (timing, "timing trials") };
     let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
     if count(Status::Ok) > 0 {
         return Ok(());
@@ -295,7 +295,7 @@ fn outcome(rows: &[Trial]) -> Result<()> {
     Err(if count(Status::Unavailable) == rows.len() {
         Failure::Environment(format!("no engine can run here: {reason}"))
     } else {
-        Failure::Void(format!("none of {} trials counts; the first reason: {reason}", rows.len()))
+        Failure::Void(format!("none of {} {what} counts; the first reason: {reason}", rows.len()))
     }
     .into())
 }
