@@ -4,6 +4,7 @@
 # costs here, which a first run measures.
 #
 #   bash benches/scripts/power.sh [TRIES] [PAIRS] [ROUNDS] [SEED]       20 tries, 40 pairs, 9 rounds, seed 1: about half an hour
+#   LAB=target/measured/lab LAB_BINARIES=$PWD/target/measured bash benches/scripts/power.sh     nothing is built
 #
 # Goals, by server CPU per request: 10 % found in 95 % of the tries, 5 % in 80 %, and of the A/A pairs at most 5 % claimed. Exit code 1
 # when one is missed; to be run on a box that does nothing else.
@@ -44,7 +45,7 @@ TOML
 compare() { # NANOSECONDS REPETITION: the summary of one comparison to $folder/summary.json
     engines "$1" >"$folder/engines.toml"
     local out="$folder/$1-$2"
-    cargo lab run "$folder/power.toml" --engines "$folder/engines.toml" --rounds "$rounds" --seed $((seed * 1000 + $2)) --out "$out" --json \
+    ${LAB:-cargo lab} run "$folder/power.toml" --engines "$folder/engines.toml" --rounds "$rounds" --seed $((seed * 1000 + $2)) --out "$out" --json \
         >"$folder/summary.json" 2>"$folder/log" || { cat "$folder/log" >&2; exit 3; }
     rm -rf "$out"
 }
