@@ -11,6 +11,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tries=${1:-20} pairs=${2:-40} rounds=${3:-9} seed=${4:-1}
+for number in "$tries" "$pairs" "$rounds" "$seed"; do
+    [[ $number =~ ^[0-9]+$ ]] || { echo "power.sh: $number is no number; usage: power.sh [TRIES] [PAIRS] [ROUNDS] [SEED]" >&2; exit 2; }
+done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 

@@ -379,10 +379,8 @@ impl Bench<'_> {
             return Cut::Failed(died);
         }
         let status = generator.wait(Duration::from_millis(200));
-        if status.is_none() {
-            return Cut::Failed(format!("{what} ({})", ended(status)));
-        }
-        Cut::Failed(generator.last_words())
+        let last = if status.is_some() { generator.last_words() } else { "it has not ended".to_owned() };
+        Cut::Failed(format!("{what} ({}): {last}", ended(status)))
     }
 }
 

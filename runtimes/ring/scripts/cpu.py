@@ -17,6 +17,9 @@ import json, os, random, signal, statistics, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 
 BIN = os.environ.get("BIN", "target/measured")
+if len(sys.argv) < 6 or not all("=" in argument for argument in sys.argv[5:]):
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
 count_syscalls = "SYSCALLS" in os.environ
 rounds, in_flight, seconds = int(sys.argv[1]), sys.argv[3], sys.argv[4]
 pairs, connections = map(int, ("1x" + sys.argv[2]).split("x")[-2:])
