@@ -6,7 +6,7 @@ use super::rows::Row;
 use super::words::{NOTHING, call, grouped, mebibytes, number, optional};
 use super::{Counts, Report};
 use crate::result::Load;
-use crate::verdict::{Call, detectable, width};
+use crate::verdict::{Call, detectable, rounds_wanted, width};
 
 /// Widest line.
 pub(super) const WIDTH: u16 = 120;
@@ -190,8 +190,9 @@ pub(super) fn band(report: &Report) -> Option<String> {
 pub(super) fn could_have_seen(report: &Report) -> Option<String> {
     let figure = report.verdict.figures.first()?;
     let seen = detectable(&figure.overall)?;
+    let more = rounds_wanted(&figure.overall).map_or_else(String::new, |more| format!("; {more}"));
     Some(format!(
-        "This run could have seen, in four of five repetitions, differences in {} of: {seen}.",
+        "This run could have seen, in four of five repetitions, differences in {} of: {seen}{more}.",
         figure.figure.name()
     ))
 }

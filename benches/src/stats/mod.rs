@@ -38,7 +38,7 @@ pub use bootstrap::{Estimate, Interval, RESAMPLES, expanded_tail, paired_ratio, 
 pub use describe::{Spread, median, spread};
 pub use level::{LevelChange, level_change};
 pub use middle::{Middle, middle};
-pub use power::detectable_ratio;
+pub use power::{detectable_ratio, units_to_detect};
 pub use random::SplitMix64;
 pub use rank::{fisher, holm, mann_whitney, mann_whitney_smallest_p, signed_rank, signed_rank_smallest_p};
 pub use student::{student_below, student_quantile};

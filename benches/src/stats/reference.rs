@@ -100,6 +100,17 @@ fn detectable_effects_by_the_formula() {
     assert_eq!(detectable_ratio(Interval { low: 0.0, high: 1.0 }, 7, 1.0), None);
 }
 
+/// The formula over again in Python with scipy's quantiles.
+#[test]
+fn rounds_to_detect_by_the_formula() {
+    let interval = Interval { low: 0.95, high: 1.07 };
+    assert_eq!(units_to_detect(1.05, interval, 7, 1.0), Some(16));
+    assert_eq!(units_to_detect(1.05, interval, 7, 1.1), Some(30));
+    assert_eq!(units_to_detect(1.2, interval, 7, 1.0), Some(4));
+    assert_eq!(units_to_detect(1.05, Interval { low: 0.2, high: 5.0 }, 7, 1.0), None);
+    assert_eq!(units_to_detect(1.05, interval, 2, 1.0), None);
+}
+
 /// What is called detectable is found about four times in five: of 300 simulated runs of 7, 10 and 20 rounds with normal noise at the
 /// typical detectable effect, 60 to 97 % have an interval without 1.
 #[test]
@@ -165,6 +176,11 @@ proptest! {
         prop_assert!(told > 1.0);
         prop_assert!(detectable_ratio(interval(half * 1.5), units, band).unwrap() >= told);
         prop_assert!(detectable_ratio(interval(half), units, band * 1.1).unwrap() >= told);
+        // But for rounding, what is detectable takes no more than the units that there were, and nothing smaller takes fewer.
+        if let Some(needed) = units_to_detect(told * 1.000_001, interval(half), units, band) {
+            prop_assert!(needed <= units);
+            prop_assert!(units_to_detect(told.sqrt(), interval(half), units, band).is_none_or(|more| more >= needed));
+        }
     }
 }
 

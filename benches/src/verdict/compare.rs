@@ -3,9 +3,9 @@
 use super::figure::Figure;
 use super::matrix::Matrix;
 use super::sides::{Cell, Sides};
-use super::{ALPHA, Band, Call, Comparison, FigureVerdict, Verdict, words};
+use super::{ALPHA, Band, Call, Comparison, FigureVerdict, Verdict, WANTED, words};
 use crate::result::Pass;
-use crate::stats::{Estimate, detectable_ratio, holm};
+use crate::stats::{Estimate, detectable_ratio, holm, units_to_detect};
 
 /// Compares every engine of `matrix` with the baseline. `resamples` is [`crate::stats::RESAMPLES`] but in simulations.
 pub fn judge(matrix: &Matrix, resamples: usize) -> Verdict {
@@ -125,6 +125,7 @@ impl Question<'_> {
             p_adjusted: None,
             pairs: sides.count(place),
             detectable: None,
+            rounds_to_detect: None,
             call: Call::Absent,
             note: None,
         };
@@ -141,7 +142,9 @@ impl Question<'_> {
         comparison.p_adjusted = Some(self.p.0);
         (comparison.call, comparison.note) = call(estimate, self.p, self.band);
         if comparison.call != Call::TooFew {
-            comparison.detectable = detectable_ratio(estimate.interval, sides.units(place), self.band.unwrap_or(1.0));
+            let (units, band) = (sides.units(place), self.band.unwrap_or(1.0));
+            comparison.detectable = detectable_ratio(estimate.interval, units, band);
+            comparison.rounds_to_detect = units_to_detect(WANTED, estimate.interval, units, band);
         }
         let (missing, all) = (sides.missing(), sides.cells.len());
         if place.is_none() && missing > 0 {
@@ -181,13 +184,16 @@ pub(crate) fn bands(matrix: &Matrix, figure: Figure, resamples: usize) -> Vec<Ba
     questions
         .filter_map(|(cell, p)| {
             let estimate = sides.estimate(cell, resamples)?;
+            let half_width = (estimate.interval.high / estimate.interval.low).ln() / 2.0;
             Some(Band {
                 twin: matrix.engines[twin].name.clone(),
                 original: matrix.engines[original].name.clone(),
                 cell: cell.map(|cell| matrix.cells[cell].label.clone()),
                 ratio: estimate.ratio,
                 interval: [estimate.interval.low, estimate.interval.high],
-                factor: estimate.interval.low.ln().abs().max(estimate.interval.high.ln().abs()).exp(),
+                // The truth is 1, so equals come out within the half width of it. The pair's own distance from 1 is one draw of that
+                // and not added; only where it is larger is something else at work, and then it is the band.
+                factor: half_width.max(estimate.ratio.ln().abs()).exp(),
                 claims: matches!(call(estimate, p, None).0, Call::Less | Call::More),
             })
         })

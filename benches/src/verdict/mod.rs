@@ -12,8 +12,8 @@
 //!    formats together show something (Fisher's combination, which sees opposite differences too, Holm over the
 //!    engines), and then corrected over the formats alone: three formats at five rounds are 0.0238.
 //!
-//! A claim also needs an interval without 1 and a ratio outside the noise band: the farther end of the A/A pair's own
-//! interval, to both sides. Everything else is "no evidence of a difference". Holm's guarantee for question 2 is within
+//! A claim also needs an interval without 1 and a ratio outside the noise band: half the width of the A/A pair's interval,
+//! or the pair's ratio where that is farther from 1, to both sides. Everything else is "no evidence of a difference". Holm's guarantee for question 2 is within
 //! an engine once some other engine truly differs; the interval and the band make the real rate far smaller (see the
 //! simulation in the tests). System calls are counted in one pass and are not sampled: no test, a plain ratio.
 
@@ -34,10 +34,13 @@ pub use figure::Figure;
 pub use matrix::{Cell, Engine, Matrix, Tally};
 pub(crate) use sides::{Cell as SidesCell, OwnError, Sides};
 pub use steady::drift;
-pub use words::{detectable, percent, sentence, width};
+pub use words::{detectable, percent, rounds_wanted, sentence, width};
 
 /// Chance of any false claim per question and figure when nothing differs.
 pub const ALPHA: f64 = 0.025;
+
+/// What a run without evidence is asked to make detectable, as a ratio: the least that people usually care about.
+pub const WANTED: f64 = 1.05;
 
 /// What the numbers say about one comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +78,9 @@ pub struct Comparison {
     /// The smallest true ratio above 1 that would have been claimed in four of five such runs; `None` where no claim was
     /// possible.
     pub detectable: Option<f64>,
+    /// About how many rounds it takes to detect a difference of [`WANTED`]; `None` where no claim was possible or no number of rounds
+    /// would do.
+    pub rounds_to_detect: Option<usize>,
     /// What it comes to.
     pub call: Call,
     /// What kept it from being more, in words.
@@ -94,7 +100,7 @@ pub struct Band {
     pub ratio: f64,
     /// The ratio's 95 % interval.
     pub interval: [f64; 2],
-    /// The band is from 1 ÷ `factor` to `factor`.
+    /// The band is from 1 ÷ `factor` to `factor`: half the interval's width on the logarithm, at least the ratio's own distance from 1.
     pub factor: f64,
     /// Whether test and interval, without the band, would have claimed a difference: a false one.
     pub claims: bool,

@@ -175,6 +175,21 @@ fn the_noise_band_silences_small_differences() {
     assert!(verdict.notes[0].starts_with("The A/A pair differs from itself"), "{:?}", verdict.notes);
 }
 
+/// A pair's distance from itself by chance is not added to the width of its interval, which is what says how large chance is.
+#[test]
+fn the_noise_band_is_the_half_width_round_one() {
+    let mut rows = Vec::new();
+    for (round, twin) in (1..).zip([0.95, 0.97, 1.0, 1.01, 1.01, 1.02, 1.04, 1.06]) {
+        rows.push(trial("mio", "raw", round, 1.0));
+        rows.push(trial("mio-again", "raw", round, twin));
+    }
+    let verdict = verdict(&rows);
+    let band = verdict.figures[0].band(None).unwrap();
+    let [low, high] = band.interval;
+    assert!(!band.claims && low < 1.0 && band.ratio > 1.0, "{band:?}");
+    assert!((band.factor - (high / low).sqrt()).abs() < 1e-12 && band.factor < high, "{band:?}");
+}
+
 #[test]
 fn headlines_say_what_there_is() {
     assert_eq!(verdict(&[]).headline, "Nothing was measured: there are no rows.");

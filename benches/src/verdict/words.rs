@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::steady::{drift, level};
-use super::{ALPHA, Call, Comparison, FigureVerdict};
+use super::{ALPHA, Call, Comparison, FigureVerdict, WANTED};
 use crate::stats::{mann_whitney_smallest_p, signed_rank_smallest_p};
 
 /// The sentence that goes first: the largest supported difference of the primary figure, or why there is none.
@@ -99,6 +99,15 @@ pub fn detectable(comparisons: &[Comparison]) -> Option<String> {
         .iter()
         .filter_map(|comparison| Some(format!("{} {}", comparison.engine, percent(comparison.detectable?))));
     Some(seen.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+}
+
+/// `5.0% takes about 40 rounds (--rounds 40)`, by the comparison that takes most; `None` where all could have seen that, and where no
+/// number of rounds would do.
+pub fn rounds_wanted(comparisons: &[Comparison]) -> Option<String> {
+    let short = comparisons.iter().filter(|comparison| comparison.detectable.is_some_and(|seen| seen > WANTED));
+    let counts: Option<Vec<usize>> = short.map(|comparison| comparison.rounds_to_detect).collect();
+    let most = counts?.into_iter().max()?;
+    Some(format!("{} takes about {most} rounds (--rounds {most})", percent(WANTED)))
 }
 
 /// What to know before believing the rest.
