@@ -118,7 +118,8 @@ fn answer(admin: &Admin, mut stream: &TcpStream) -> io::Result<()> {
                 let page = match (request.method, request.path) {
                     (Method::Post, "/push") => push(admin, request.query),
                     (Method::Get | Method::Head, path) => page(admin, path, request.query),
-                    _ => Page::refusal(Status::MethodNotAllowed, "GET and HEAD only, and POST /push"),
+                    (_, "/push") => Page::refusal(Status::MethodNotAllowed, "/push takes POST").allow("POST"),
+                    _ => Page::refusal(Status::MethodNotAllowed, "GET and HEAD only").allow("GET, HEAD"),
                 };
                 break page.bytes(with_body);
             }
@@ -137,23 +138,30 @@ fn answer(admin: &Admin, mut stream: &TcpStream) -> io::Result<()> {
 
 struct Page {
     status: Status,
+    /// Methods that the path takes; empty but where the method was wrong.
+    allow: &'static str,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
 impl Page {
     fn text(body: impl Into<Vec<u8>>) -> Page {
-        Page { status: Status::Ok, content_type: "text/plain", body: body.into() }
+        Page { status: Status::Ok, allow: "", content_type: "text/plain", body: body.into() }
     }
 
     fn refusal(status: Status, says: &str) -> Page {
-        Page { status, content_type: "text/plain", body: format!("{says}\n").into_bytes() }
+        Page { status, allow: "", content_type: "text/plain", body: format!("{says}\n").into_bytes() }
+    }
+
+    fn allow(self, allow: &'static str) -> Page {
+        Page { allow, ..self }
     }
 
     fn bytes(&self, with_body: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let clock = Clock::new();
-        let head = http1::begin_reply(&mut out, self.status, self.content_type, clock.date(), Persistence::Close);
+        let head =
+            http1::begin_reply(&mut out, self.status, self.allow, self.content_type, clock.date(), Persistence::Close);
         out.extend_from_slice(&self.body);
         http1::finish_reply(&mut out, head, with_body);
         out
@@ -164,7 +172,7 @@ fn page(admin: &Admin, path: &str, query: &str) -> Page {
     match path {
         "/healthz" => Page::text("ok\n"),
         "/metrics" => match metrics(admin) {
-            Ok(body) => Page { status: Status::Ok, content_type: "text/plain; version=0.0.4", body },
+            Ok(body) => Page { status: Status::Ok, allow: "", content_type: "text/plain; version=0.0.4", body },
             Err(error) => Page::refusal(Status::Busy, &error.to_string()),
         },
         "/debug/pprof/folded" => profile(admin, query),
@@ -202,7 +210,7 @@ fn push(admin: &Admin, query: &str) -> Page {
         return Page::refusal(Status::Busy, "a shard has too many events to tell already: give orders more slowly");
     }
     let body = serde_json::json!({"shards": admin.inboxes.len(), "bytes": event.message_bytes()}).to_string();
-    Page { status: Status::Ok, content_type: "application/json", body: body.into_bytes() }
+    Page { status: Status::Ok, allow: "", content_type: "application/json", body: body.into_bytes() }
 }
 
 fn push_arguments(query: &str) -> Result<(u32, usize, Serialise, Option<u64>), String> {

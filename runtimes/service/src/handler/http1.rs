@@ -30,7 +30,7 @@ pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8],
             Operation::Echo(_) => "application/octet-stream",
             Operation::AddNote(_) | Operation::ListNotes(_) | Operation::Publish(_) => shard.format.content_type(),
         };
-        let head = http1::begin_reply(out, Status::Ok, content_type, shard.clock.date(), request.persistence);
+        let head = http1::begin_reply(out, Status::Ok, "", content_type, shard.clock.date(), request.persistence);
         shard.perform(operation, out)?;
         http1::finish_reply(out, head, with_body);
         Ok(())
@@ -48,7 +48,7 @@ pub(super) fn step(shard: &mut Parts, connection: &mut Connection, bytes: &[u8],
 
 /// Appends a reply that says why not.
 pub(super) fn refuse(out: &mut Vec<u8>, date: &[u8; 29], refusal: &Refusal, persistence: Persistence, with_body: bool) {
-    let head = http1::begin_reply(out, refusal.status, "text/plain", date, persistence);
+    let head = http1::begin_reply(out, refusal.status, refusal.allow, "text/plain", date, persistence);
     out.extend_from_slice(refusal.says.as_bytes());
     out.push(b'\n');
     http1::finish_reply(out, head, with_body);
@@ -60,9 +60,9 @@ fn route<'a>(request: &Request<'a>) -> Result<Operation<'a>, Refusal> {
         ("/demo/notes", Method::Post) => Ok(Operation::AddNote(request.body)),
         ("/demo/notes", Method::Get | Method::Head) => page_of_query(request.query).map(Operation::ListNotes),
         ("/demo/content", Method::Post) => Ok(Operation::Publish(request.body)),
-        ("/demo/content", _) => Err(Refusal::new(Status::MethodNotAllowed, "/demo/content takes POST")),
-        ("/echo", _) => Err(Refusal::new(Status::MethodNotAllowed, "/echo takes POST")),
-        ("/demo/notes", _) => Err(Refusal::new(Status::MethodNotAllowed, "/demo/notes takes GET, HEAD and POST")),
+        ("/demo/content", _) => Err(Refusal::method("POST", "/demo/content takes POST")),
+        ("/echo", _) => Err(Refusal::method("POST", "/echo takes POST")),
+        ("/demo/notes", _) => Err(Refusal::method("GET, HEAD, POST", "/demo/notes takes GET, HEAD and POST")),
         _ => Err(Refusal::new(Status::NotFound, "no such path: there are /echo, /demo/notes and /demo/content")),
     }
 }

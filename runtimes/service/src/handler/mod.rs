@@ -142,6 +142,8 @@ enum Operation<'a> {
 pub struct Refusal {
     status: Status,
     kind: ErrorKind,
+    /// Methods that the path takes; empty but where the method was wrong.
+    allow: &'static str,
     says: Cow<'static, str>,
 }
 
@@ -159,7 +161,7 @@ impl Refusal {
     /// No place among the requests in flight. A sentence that is always the same: refusing must be cheap.
     fn full() -> Refusal {
         let says = "too many requests are in flight (--limit-requests): try again in a second";
-        Refusal { status: Status::Busy, kind: ErrorKind::BusyInFlight, says: Cow::Borrowed(says) }
+        Refusal { status: Status::Busy, kind: ErrorKind::BusyInFlight, allow: "", says: Cow::Borrowed(says) }
     }
 
     /// No place for a connection.
@@ -175,7 +177,12 @@ impl Refusal {
             Status::Busy => ErrorKind::BusyInFlight,
             _ => ErrorKind::BadRequest,
         };
-        Refusal { status, kind, says: says.into() }
+        Refusal { status, kind, allow: "", says: says.into() }
+    }
+
+    /// Another method than the path takes.
+    fn method(allow: &'static str, says: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { allow, ..Refusal::new(Status::MethodNotAllowed, says) }
     }
 }
 

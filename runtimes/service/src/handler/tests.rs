@@ -168,6 +168,18 @@ fn http_statuses() {
     assert_eq!(status("GET /demo/notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), (200, true));
 }
 
+/// A wrong method is told the right ones of its own path (RFC 9110, 15.5.6).
+#[test]
+fn http_methods() {
+    let mut handler = Handler::alone(Protocol::Http1, Format::Json);
+    for (request, allow) in
+        [("GET /echo", "POST"), ("PUT /demo/content", "POST"), ("DELETE /demo/notes", "GET, HEAD, POST")]
+    {
+        let (reply, _) = http(&mut handler, &format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(reply.starts_with("HTTP/1.1 405 ") && reply.contains(&format!("\r\nAllow: {allow}\r\n")), "{reply}");
+    }
+}
+
 /// HEAD has the length of GET's body and no body; what follows on the connection is not swallowed.
 #[test]
 fn http_head() {

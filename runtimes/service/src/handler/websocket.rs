@@ -78,7 +78,10 @@ fn open(shard: &mut Parts, connection: &mut Connection, bytes: &[u8], out: &mut 
         }
         Ok(handshake::Parsed::Partial) => Step::Partial { needed: 0 },
         Err(error) => {
-            let refusal = Refusal::new(error.status(), error.to_string());
+            let refusal = match error {
+                handshake::Error::Method => Refusal::method("GET", error.to_string()),
+                _ => Refusal::new(error.status(), error.to_string()),
+            };
             shard.counters.error(refusal.kind);
             super::http1::refuse(out, shard.clock.date(), &refusal, http1::Persistence::Close, true);
             Step::Last(bytes.len())

@@ -24,10 +24,12 @@ pub struct ReplyHead {
 /// Appends a reply's head. The body is appended behind it, then [`finish_reply`] fills in its length: bodies are
 /// encoded in place, without a copy. The length is padded with spaces, which RFC 9110 (5.5) allows around values.
 ///
-/// `date` is an IMF-fixdate, which servers with a clock have to send (RFC 9110, 6.6.1).
+/// `date` is an IMF-fixdate, which servers with a clock have to send (RFC 9110, 6.6.1). `allow` names the methods that the path takes, which
+/// goes with [`Status::MethodNotAllowed`] (15.5.6) and is not written with others.
 pub fn begin_reply(
     out: &mut Vec<u8>,
     status: Status,
+    allow: &str,
     content_type: &str,
     date: &[u8; 29],
     persistence: Persistence,
@@ -43,8 +45,8 @@ pub fn begin_reply(
     }
     out.extend_from_slice(date);
     if status == Status::MethodNotAllowed {
-        // RFC 9110 (15.5.6) wants the methods named; `content_type` is that of the refusal's sentence.
-        out.extend_from_slice(b"\r\nAllow: GET, HEAD, POST");
+        out.extend_from_slice(b"\r\nAllow: ");
+        out.extend_from_slice(allow.as_bytes());
     }
     if status == Status::UpgradeRequired {
         // RFC 9110 (15.5.22) wants the protocol named, RFC 6455 (4.4) the version.
@@ -163,7 +165,7 @@ mod tests {
 
     fn written(status: Status, persistence: Persistence, body: &[u8], keep_body: bool) -> Vec<u8> {
         let mut out = b"earlier".to_vec();
-        let head = begin_reply(&mut out, status, "text/plain", DATE, persistence);
+        let head = begin_reply(&mut out, status, "GET", "text/plain", DATE, persistence);
         out.extend_from_slice(body);
         finish_reply(&mut out, head, keep_body);
         out.split_off("earlier".len())
