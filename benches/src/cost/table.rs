@@ -2,58 +2,49 @@
 
 use std::fmt::Write as _;
 
-use super::sheet::{Row, Sheet};
+use super::sheet::{Fits, Idle, Message, Row, Sheet};
 use crate::report::grid::Grid;
 use crate::report::words::{NOTHING, grouped, optional};
+use crate::report::wrapped;
 
 /// Headings of the table: an idle user, a message, a handshake, and how many users that is.
-const HEADINGS: [&str; 12] = [
+const HEADINGS: [&str; 9] = [
     "engine",
     "wire",
-    "user B",
-    "kernel B",
-    "total B",
-    "CPU ns/msg",
-    "user+sys",
-    "sys/msg",
+    "idle B: user+kernel=all",
+    "CPU µs: user+sys=all",
+    "calls",
     "B in+out",
-    "µs/connect",
+    "connect µs",
     "users/core, /GB, /Gbit/s",
     "first",
 ];
 
 fn fields(row: &Row) -> Vec<String> {
-    let whole = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), grouped);
-    let idle = row.idle;
-    let message = row.message;
-    let both = |a: Option<f64>, b: Option<f64>| match (a, b) {
-        (Some(a), Some(b)) => format!("{}+{}", grouped(a), grouped(b)),
-        _ => NOTHING.to_owned(),
+    let absent = || NOTHING.to_owned();
+    let idle = |idle: Idle| {
+        let [user, kernel, total] = [idle.user_bytes, idle.kernel_bytes, idle.total_bytes].map(grouped);
+        format!("{user}+{kernel}={total}")
     };
-    let fits = row.fits.map_or_else(
-        || NOTHING.to_owned(),
-        |fits| {
-            format!(
-                "{}, {}, {}",
-                compact(fits.per_core),
-                compact(fits.per_gigabyte),
-                fits.per_gigabit.map_or_else(|| NOTHING.to_owned(), compact)
-            )
-        },
-    );
+    let cpu = |message: Message| {
+        let (user, system) = (message.cpu_user_ns / 1e3, message.cpu_system_ns / 1e3);
+        format!("{user:.1}+{system:.1}={:.1}", user + system)
+    };
+    let bytes = |message: Message| Some(format!("{}+{}", grouped(message.bytes_in?), grouped(message.bytes_out?)));
+    let fits = |fits: Fits| {
+        let network = fits.per_gigabit.map_or_else(absent, compact);
+        format!("{} {} {network}", compact(fits.per_core), compact(fits.per_gigabyte))
+    };
     vec![
         row.engine.clone(),
         format!("{} {}", row.protocol, row.format),
-        whole(idle.map(|idle| idle.user_bytes)),
-        whole(idle.map(|idle| idle.kernel_bytes)),
-        whole(idle.map(|idle| idle.total_bytes)),
-        whole(message.map(|message| message.cpu_user_ns + message.cpu_system_ns)),
-        both(message.map(|message| message.cpu_user_ns), message.map(|message| message.cpu_system_ns)),
-        optional(message.and_then(|message| message.syscalls)),
-        both(message.and_then(|message| message.bytes_in), message.and_then(|message| message.bytes_out)),
+        row.idle.map_or_else(absent, idle),
+        row.message.map_or_else(absent, cpu),
+        optional(row.message.and_then(|message| message.syscalls)),
+        row.message.and_then(bytes).unwrap_or_else(absent),
         optional(row.handshake_us),
-        fits,
-        row.fits.map_or_else(|| NOTHING.to_owned(), |fits| format!("{} {}", fits.binding, compact(fits.users))),
+        row.fits.map_or_else(absent, fits),
+        row.fits.map_or_else(absent, |fits| format!("{} {}", fits.binding, compact(fits.users))),
     ]
 }
 
@@ -76,7 +67,7 @@ fn grid(sheet: &Sheet) -> Grid {
 pub fn terminal(sheet: &Sheet) -> String {
     let mut text = format!("{}\n", grid(sheet).terminal());
     for note in &sheet.notes {
-        let _ = writeln!(text, "{note}");
+        text.push_str(&wrapped(note));
     }
     text
 }

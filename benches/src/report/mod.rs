@@ -39,6 +39,7 @@ use crate::verdict::{self, Matrix, Verdict};
 use flames::Flames;
 use read::Run;
 use rows::Row;
+pub(crate) use table::wrapped;
 pub(crate) use words::grouped;
 
 /// How many trials ended how.

@@ -149,7 +149,7 @@ fn notes(notes: &[String]) -> Vec<String> {
 }
 
 /// A sentence in lines of at most [`WIDTH`] columns, further lines set in. Characters stand for columns: all of ours are one wide.
-pub(super) fn wrapped(sentence: &str) -> String {
+pub(crate) fn wrapped(sentence: &str) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in sentence.split_whitespace() {

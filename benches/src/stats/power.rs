@@ -28,7 +28,7 @@ pub fn detectable_ratio(interval: Interval, units: usize, band: f64) -> Option<f
 
 /// How many units it takes for a true ratio of `wanted` (above 1) to be [detectable](detectable_ratio), where `units` gave `interval` and
 /// `band`: standard errors fall with the square root of the units, and the band with them, since it is an interval's width too. As
-/// rough as the interval that it starts from. `None` as for [`detectable_ratio`], and above [`MOST_UNITS`].
+/// rough as the interval that it starts from. `None` as for [`detectable_ratio`], and where a thousand would not do.
 pub fn units_to_detect(wanted: f64, interval: Interval, units: usize, band: f64) -> Option<usize> {
     detectable_ratio(interval, units, band)?;
     let half = (interval.high / interval.low).ln() / 2.0;
