@@ -15,7 +15,7 @@ const HEADINGS: [&str; 9] = [
     "CPU µs: user+sys=all",
     "calls",
     "B in+out",
-    "connect µs",
+    "µs/conn",
     "users/core, /GB, /Gbit/s",
     "first",
 ];

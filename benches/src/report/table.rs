@@ -6,7 +6,7 @@ use super::rows::Row;
 use super::words::{NOTHING, call, grouped, mebibytes, number, optional};
 use super::{Counts, Report};
 use crate::result::Load;
-use crate::verdict::{Call, detectable, rounds_wanted, width};
+use crate::verdict::{Call, detectable, rounds_wanted, unsteady, width};
 
 /// Widest line.
 pub(super) const WIDTH: u16 = 120;
@@ -98,7 +98,7 @@ pub(super) fn fields(row: &Row, baseline: Option<&str>) -> Vec<String> {
         optional(row.syscalls_per_request),
         mebibytes(row.rss_bytes),
         row.rate.map_or_else(|| NOTHING.to_owned(), grouped),
-        format!("{}/{}{}", row.counted, row.planned, if row.drifting > 0 { " ~" } else { "" }),
+        format!("{}/{}{}", row.counted, row.planned, if unsteady(row.drifting, row.counted) { " ~" } else { "" }),
     ]
 }
 

@@ -144,7 +144,11 @@ impl Question<'_> {
         if comparison.call != Call::TooFew {
             let (units, band) = (sides.units(place), self.band.unwrap_or(1.0));
             comparison.detectable = detectable_ratio(estimate.interval, units, band);
-            comparison.rounds_to_detect = units_to_detect(WANTED, estimate.interval, units, band);
+            if let Some(rounds) = sides.rounds_asked(place) {
+                // As large a share of them will not count again.
+                comparison.rounds_to_detect = units_to_detect(WANTED, estimate.interval, units, band)
+                    .map(|needed| (needed * rounds).div_ceil(units));
+            }
         }
         let (missing, all) = (sides.missing(), sides.cells.len());
         if place.is_none() && missing > 0 {

@@ -33,7 +33,7 @@ pub(crate) use compare::{Rival, bands, judge_rivals};
 pub use figure::Figure;
 pub use matrix::{Cell, Engine, Matrix, Tally};
 pub(crate) use sides::{Cell as SidesCell, OwnError, Sides};
-pub use steady::drift;
+pub use steady::{drift, unsteady};
 pub use words::{detectable, percent, rounds_wanted, sentence, width};
 
 /// Chance of any false claim per question and figure when nothing differs.

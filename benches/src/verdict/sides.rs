@@ -101,6 +101,15 @@ impl Sides {
         self.part(cell).iter().map(|cell| self.rounds(cell)).filter(|count| *count > 0).min().unwrap_or(0)
     }
 
+    /// How many rounds were asked for, as far as rows tell: the number of the last one in which either side counted, over all cells or in
+    /// one. `None` for values whose error does not come from rounds.
+    pub(crate) fn rounds_asked(&self, cell: Option<usize>) -> Option<usize> {
+        let cells = self.part(cell);
+        let rounds = cells.iter().flat_map(|cell| cell.values.keys().chain(cell.baseline.keys()));
+        let last = rounds.max().map(|round| *round as usize);
+        last.filter(|_| cells.iter().all(|cell| cell.error.is_none()))
+    }
+
     /// Cells in which nothing can be compared.
     pub(crate) fn missing(&self) -> usize {
         self.cells.iter().filter(|cell| self.rounds(cell) == 0).count()

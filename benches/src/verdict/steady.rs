@@ -46,6 +46,12 @@ pub fn drift(trial: &Trial) -> Option<String> {
     })
 }
 
+/// Whether so many of a row's trials drifted that it is marked: more than one in five. Of a hundred steady trials one drifts by chance, and
+/// of many short ones on a shared machine some meet a neighbour that wakes or goes; the median over rounds does not mind.
+pub fn unsteady(drifting: usize, counted: usize) -> bool {
+    drifting * 5 > counted
+}
+
 /// Whether the level of the whole box changed between two rounds: of the rounds' typical CPU per request, every engine and cell
 /// in proportion to its own median. The round after which it did, and by how much.
 pub(super) fn level(matrix: &Matrix) -> Option<(u32, LevelChange)> {

@@ -1,7 +1,7 @@
 //! Sentences.
 
 use super::matrix::Matrix;
-use super::steady::{drift, level};
+use super::steady::{drift, level, unsteady};
 use super::{ALPHA, Call, Comparison, FigureVerdict, WANTED};
 use crate::stats::{mann_whitney_smallest_p, signed_rank_smallest_p};
 
@@ -145,13 +145,14 @@ pub(super) fn notes(matrix: &Matrix, figures: &[FigureVerdict]) -> Vec<String> {
                     engine.name, cell.label, tally.counted, tally.planned
                 ));
             }
-            let mut drifting = matrix.rows(index, place).filter_map(|trial| Some((trial.round, drift(trial)?)));
-            if let Some((round, what)) = drifting.next() {
+            let drifting: Vec<(u32, String)> =
+                matrix.rows(index, place).filter_map(|trial| Some((trial.round, drift(trial)?))).collect();
+            if let Some((round, what)) = drifting.first().filter(|_| unsteady(drifting.len(), tally.counted)) {
                 notes.push(format!(
                     "{} with {}: not steady in {} of {} rounds (~): in round {round} {what}",
                     engine.name,
                     cell.label,
-                    1 + drifting.count(),
+                    drifting.len(),
                     tally.counted
                 ));
             }
