@@ -7,18 +7,13 @@ use crate::report::grid::Grid;
 use crate::report::words::{NOTHING, grouped, optional};
 use crate::report::wrapped;
 
-/// Headings of the table: an idle user, a message, a handshake, and how many users that is.
-const HEADINGS: [&str; 9] = [
-    "engine",
-    "wire",
-    "idle B: user+kernel=all",
-    "CPU µs: user+sys=all",
-    "calls",
-    "B in+out",
-    "µs/conn",
-    "users/core, /GB, /Gbit/s",
-    "first",
-];
+/// What the columns are, from left to right.
+const CAPTION: &str = "An idle user's bytes · a message's CPU, system calls and bytes · CPU of a connect · users of a core, of a GB and of a Gbit/s, \
+    and what the box runs out of first";
+
+/// Headings of the table. None is wider than its fields: a row is one line of 120 columns.
+const HEADINGS: [&str; 9] =
+    ["engine", "wire", "user+kernel B", "user+sys µs", "calls", "B in+out", "µs/conn", "/core /GB /Gbit", "first"];
 
 fn fields(row: &Row) -> Vec<String> {
     let absent = || NOTHING.to_owned();
@@ -65,7 +60,7 @@ fn grid(sheet: &Sheet) -> Grid {
 
 /// For the terminal.
 pub fn terminal(sheet: &Sheet) -> String {
-    let mut text = format!("{}\n", grid(sheet).terminal());
+    let mut text = format!("{}{}\n", wrapped(CAPTION), grid(sheet).terminal());
     for note in &sheet.notes {
         text.push_str(&wrapped(note));
     }
@@ -74,7 +69,7 @@ pub fn terminal(sheet: &Sheet) -> String {
 
 /// `cost.md`.
 pub fn markdown(sheet: &Sheet) -> String {
-    let mut text = format!("# Cost sheet\n\n{}\n", grid(sheet).markdown());
+    let mut text = format!("# Cost sheet\n\n{CAPTION}:\n\n{}\n", grid(sheet).markdown());
     for note in &sheet.notes {
         let _ = writeln!(text, "- {}", note.replace('|', "\\|"));
     }
