@@ -80,6 +80,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<ExitCode> {
+    // The warden answers signals itself. The kernel may send it several when the lab dies, one for each thread that becomes
+    // its parent on the way, and none of them may end it before its descendants.
+    if let Command::Warden(args) = command {
+        return cmd::warden::run(args);
+    }
     let stop = stop_flag()?;
     match command {
         Command::Demo(args) => cmd::run::demo(args, &stop),
@@ -101,7 +106,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Limit(args) => cmd::limit::run(args, &stop),
         Command::Limits(args) => cmd::limit::limits(args),
         Command::Holder(args) => cmd::holder::run(args, &stop),
-        Command::Warden(args) => cmd::warden::run(args),
+        Command::Warden(_) => unreachable!("above"),
         Command::Dependency(args) => cmd::dependency::run(args, &stop),
     }
 }

@@ -587,6 +587,23 @@ fn the_wrong_process_is_noticed() {
     ran.says(4, "without any CPU time of the processes that were named");
 }
 
+/// The kernel may tell a warden of its lab's death more than once. It stays until a server that ignores the first word is gone too.
+#[test]
+fn a_warden_that_is_told_twice_leaves_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = directory.path().join("pid");
+    let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.1; done", said.display());
+    let mut warden = Command::new(LAB).args(["warden", "--", "sh", "-c", &script]).spawn().unwrap();
+    let pid = || -> Option<i32> { std::fs::read_to_string(&said).ok()?.trim().parse().ok() };
+    eventually("the server's pid", || pid().is_some());
+    for _ in 0..2 {
+        kill_process(Pid::from_child(&warden), Signal::TERM).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(warden.wait().unwrap().code(), Some(128 + 9));
+    assert!(!Path::new(&format!("/proc/{}", pid().unwrap())).exists());
+}
+
 /// A server that dies while it is measured fails its trials by name; SIGKILL of the lab takes the server with it.
 #[test]
 fn deaths_are_noticed_and_leave_nobody() {
