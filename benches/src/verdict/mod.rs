@@ -13,7 +13,8 @@
 //!    engines), and then corrected over the formats alone: three formats at five rounds are 0.0238.
 //!
 //! A claim also needs an interval without 1 and a ratio outside the noise band: half the width of the A/A pair's interval,
-//! or the pair's ratio where that is farther from 1, to both sides. Everything else is "no evidence of a difference". Holm's guarantee for question 2 is within
+//! or the pair's ratio where that is farther from 1, to both sides. Everything else is "no evidence of a difference".
+//! Holm's guarantee for question 2 is within
 //! an engine once some other engine truly differs; the interval and the band make the real rate far smaller (see the
 //! simulation in the tests). System calls are counted in one pass and are not sampled: no test, a plain ratio.
 
