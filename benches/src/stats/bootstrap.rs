@@ -24,6 +24,11 @@ impl Interval {
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }
+
+    /// Half the width of a ratio's interval, on the logarithm.
+    pub fn half_width(&self) -> f64 {
+        (self.high / self.low).ln() / 2.0
+    }
 }
 
 /// A ratio and its 95 % interval.

@@ -22,8 +22,7 @@ pub fn detectable_ratio(interval: Interval, units: usize, band: f64) -> Option<f
     if units < 3 || !usable {
         return None;
     }
-    let half = (interval.high / interval.low).ln() / 2.0;
-    Some(detectable_log(half, band.ln(), units, units).exp())
+    Some(detectable_log(interval.half_width(), band.ln(), units, units).exp())
 }
 
 /// How many units it takes for a true ratio of `wanted` (above 1) to be [detectable](detectable_ratio), where `units` gave `interval` and
@@ -31,7 +30,7 @@ pub fn detectable_ratio(interval: Interval, units: usize, band: f64) -> Option<f
 /// rough as the interval that it starts from. `None` as for [`detectable_ratio`], and where a thousand would not do.
 pub fn units_to_detect(wanted: f64, interval: Interval, units: usize, band: f64) -> Option<usize> {
     detectable_ratio(interval, units, band)?;
-    let half = (interval.high / interval.low).ln() / 2.0;
+    let half = interval.half_width();
     (3..=MOST_UNITS).find(|count| detectable_log(half, band.ln(), units, *count) <= wanted.ln())
 }
 

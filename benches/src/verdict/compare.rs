@@ -188,7 +188,6 @@ pub(crate) fn bands(matrix: &Matrix, figure: Figure, resamples: usize) -> Vec<Ba
     questions
         .filter_map(|(cell, p)| {
             let estimate = sides.estimate(cell, resamples)?;
-            let half_width = (estimate.interval.high / estimate.interval.low).ln() / 2.0;
             Some(Band {
                 twin: matrix.engines[twin].name.clone(),
                 original: matrix.engines[original].name.clone(),
@@ -197,7 +196,7 @@ pub(crate) fn bands(matrix: &Matrix, figure: Figure, resamples: usize) -> Vec<Ba
                 interval: [estimate.interval.low, estimate.interval.high],
                 // The truth is 1, so equals come out within the half width of it. The pair's own distance from 1 is one draw of that
                 // and not added; only where it is larger is something else at work, and then it is the band.
-                factor: half_width.max(estimate.ratio.ln().abs()).exp(),
+                factor: estimate.interval.half_width().max(estimate.ratio.ln().abs()).exp(),
                 claims: matches!(call(estimate, p, None).0, Call::Less | Call::More),
             })
         })
